@@ -1,0 +1,225 @@
+"""Frames of notes, one instrument or several mixed in the linear domain: what the crossmodal models are trained on."""
+
+import functools
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data.instruments import Note
+from data.representations import BLOCK, CONTEXT, SUBFRAMES, NSGTMagnitude
+from data.spectra import Rows, SpectraStore
+from data.splits import split_of
+from data.transposition import Transposition
+from utils.config import InputError
+
+log = logging.getLogger(__name__)
+
+IN_MEMORY = 2**30  # bytes of frames that are copied into memory; more stay in the memory-mapped cache
+SUSTAIN_DB = 12.0  # frames within this of a note's loudest are its sustained part
+SILENT = 1e-5  # a frame whose largest magnitude is below this sounds nothing (a sine of amplitude 1 has 35)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The frames of one instrument in one split: labels, note numbers, and how to fetch magnitudes."""
+
+    symbol: Tensor  # (n, L) class ids
+    note: Tensor  # (n,) number of the note a frame is of
+    fetch: Callable[[Tensor], Tensor]  # frame numbers (B,) -> linear magnitudes (B, F)
+    identity: str  # a text that changes when the frames change
+
+    def __len__(self) -> int:
+        return len(self.note)
+
+
+@dataclass(frozen=True)
+class Mixtures:
+    """Mixtures of one frame of each of I sources, paired anew each epoch.
+
+    An epoch has as many examples as the largest source has frames; smaller sources come round more than once. A mixture is the
+    weighted sum of linear magnitudes. Weights are 1 (constant), 0 or 1 with probability 1/2 (bernoulli), or uniform in [0, 1); a
+    source of weight 0 has the ids `silence` as its labels, where those are given.
+    """
+
+    sources: Sequence[Source]
+    random_mode: str = "constant"
+    silence: Tensor | None = None  # (L,) class ids of "this source is silent"
+    augment: Transposition | None = None  # drawn anew for every example
+
+    def __len__(self) -> int:
+        return max(map(len, self.sources))
+
+    def order(self, random: torch.Generator) -> Tensor:
+        """Return the frames of each example of an epoch, (len, I)."""
+        return torch.stack([_cycled(len(source), len(self), random) for source in self.sources], 1)
+
+    def batch(self, rows: Tensor, random: torch.Generator) -> dict[str, Tensor]:
+        """Return ``signal`` (B, F) linear, ``symbol`` (B, I, L) class ids and ``note`` (B, I) for `rows` (B, I)."""
+        columns = list(zip(self.sources, rows.unbind(1), strict=True))
+        weights = _weights(self.random_mode, rows.shape, random)
+        frames = [(source.fetch(row), source.symbol[row]) for source, row in columns]
+        if self.augment is not None:
+            frames = [self.augment(signal, symbol, random) for signal, symbol in frames]
+        signal = sum(frame * weights[:, [i]] for i, (frame, _) in enumerate(frames))
+        symbol = torch.stack([ids for _, ids in frames], 1)
+        if self.silence is not None:
+            symbol = torch.where((weights == 0).unsqueeze(-1), self.silence, symbol)
+        return {
+            "signal": signal,
+            "symbol": symbol,
+            "note": torch.stack([source.note[row] for source, row in columns], 1),
+        }
+
+    def fingerprint(self) -> str:
+        """Return a hash of which frames of which notes are here."""
+        return hashlib.sha256("\n".join(source.identity for source in self.sources).encode()).hexdigest()[:16]
+
+
+def _cycled(n: int, length: int, random: torch.Generator) -> Tensor:
+    """Return `length` numbers below `n`: permutations one after another."""
+    return torch.cat([torch.randperm(n, generator=random) for _ in range(-(-length // n))])[:length]
+
+
+def _weights(mode: str, shape: torch.Size, random: torch.Generator) -> Tensor:
+    if mode == "constant":
+        return torch.ones(shape)
+    drawn = torch.rand(shape, generator=random)
+    return (drawn < 0.5).float() if mode == "bernoulli" else drawn
+
+
+def choose(magnitudes: np.ndarray, frames: Sequence[str]) -> np.ndarray:
+    """Return the numbers of the frames of one note to use.
+
+    Parameters
+    ----------
+    magnitudes : (N, F) linear.
+    frames : ``A B`` for those from A up to B, one number for that frame, ``sustain`` for those within 12 dB of the note's loudest
+        frame, nothing for all. Frames that the note has not are left out; so are silent ones.
+    """
+    numbers = np.arange(len(magnitudes))
+    if list(frames) == ["sustain"]:
+        energy = np.square(magnitudes, dtype=np.float64).sum(1)
+        numbers = numbers[energy >= energy.max() * 10 ** (-SUSTAIN_DB / 10)]
+    elif frames:
+        first, last = int(frames[0]), int(frames[-1]) + (len(frames) == 1)
+        numbers = numbers[first:last]
+    return numbers[magnitudes[numbers].max(1, initial=0) > SILENT]
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """The magnitudes of some notes as if they stood one after another."""
+
+    starts: np.ndarray  # (notes + 1,) the first row of each note, then the number of rows
+    rows: Rows | np.ndarray  # indexed by row numbers (B,), gives (B, F)
+
+    def of(self, note: int) -> np.ndarray:
+        """Return the magnitudes (N, F) of one note."""
+        return self.rows[np.arange(self.starts[note], self.starts[note + 1])]
+
+
+def spectra_of(notes: Sequence[Note], transform: NSGTMagnitude, cache: Path, workers: int) -> Spectra:
+    """Return the magnitudes of `notes`: those that the corpus brings, or else computed once and kept in `cache`.
+
+    Raises
+    ------
+    InputError : a file cannot be analysed, or brought magnitudes have another number of bands.
+    """
+    if notes[0].magnitudes is not None:
+        brought = [note.magnitudes for note in notes]
+        if brought[0].shape[1] != transform.shape[0]:
+            raise InputError(f"{notes[0].path}: its spectra have {brought[0].shape[1]} bands, the transform {transform.shape[0]}")
+        return Spectra(np.cumsum([0, *map(len, brought)]), np.concatenate(brought))
+    settings = {**asdict(transform), "subframes": SUBFRAMES, "block": BLOCK, "context": CONTEXT}
+    store = SpectraStore(cache / "spectra", settings, transform.shape[0])
+    paths = [note.path for note in notes]
+    store.prepare(paths, functools.partial(_analysed, transform), workers or os.cpu_count() or 1)
+    rows = store.rows(paths)
+    return Spectra(rows.starts, rows)
+
+
+def _analysed(transform: NSGTMagnitude, path: Path) -> np.ndarray:
+    return transform.read(path).numpy()
+
+
+def with_labels(notes: Sequence[Note], labels: Sequence[str]) -> list[Note]:
+    """Return the notes that have all of `labels`, saying how many have not.
+
+    Raises
+    ------
+    InputError : none has.
+    """
+    kept = [note for note in notes if all(label in note.labels for label in labels)]
+    name = notes[0].labels["instrument"]
+    if not kept:
+        raise InputError(f"{name}: no note has all of the labels {' '.join(labels)}; choose others with --labels")
+    if len(kept) < len(notes):
+        log.warning(
+            "%s: %d of %d notes lack one of %s and are left out",
+            name,
+            len(notes) - len(kept),
+            len(notes),
+            " ".join(labels),
+        )
+    return kept
+
+
+def source(
+    notes: Sequence[Note],
+    spectra: Spectra,
+    classes: Mapping[str, Sequence[str]],
+    frames: Sequence[str],
+    split: str,
+    by_frame: bool = False,
+) -> Source:
+    """Choose the frames of one instrument's notes that belong to `split`.
+
+    Parameters
+    ----------
+    notes : of one instrument.
+    spectra : their magnitudes.
+    classes : label -> class names; a class id is a place among them.
+    frames : see `choose`.
+    by_frame : split single frames instead of notes, as the original did.
+
+    Raises
+    ------
+    InputError : no frame is left.
+    """
+    name, wanted = notes[0].labels["instrument"], " ".join(frames) or "all"
+    rows = [_rows(note, spectra.of(i), frames, split, by_frame) for i, note in enumerate(notes)]
+    empty = sum(r is not None and not len(r) for r in rows)
+    if empty:
+        log.warning("%s: %d of the %s notes are too short or silent for --frames %s", name, empty, split, wanted)
+    counts = [0 if r is None else len(r) for r in rows]
+    if not sum(counts):
+        raise InputError(
+            f"{name}: no {split} note has a sounding frame (--frames {wanted}); bring more or longer notes, or change it"
+        )
+    ids = np.concatenate([spectra.starts[i] + r for i, r in enumerate(rows) if r is not None])
+    labels = np.array([[list(names).index(note.labels[label]) for label, names in classes.items()] for note in notes])
+    identity = hashlib.sha256(repr([(n.identity, n.path.name) for n in notes]).encode() + ids.tobytes()).hexdigest()
+    symbol, note = np.repeat(labels, counts, axis=0), np.repeat(np.arange(len(notes)), counts)
+    return Source(torch.from_numpy(symbol), torch.from_numpy(note), _fetcher(spectra.rows, ids), identity)
+
+
+def _rows(note: Note, magnitudes: np.ndarray, frames: Sequence[str], split: str, by_frame: bool) -> np.ndarray | None:
+    """Return the chosen frames of one note, None where the note belongs to another split."""
+    if not by_frame:
+        return choose(magnitudes, frames) if split_of(note.identity) == split else None
+    return np.array([n for n in choose(magnitudes, frames) if split_of(f"{note.path.name}#{n}") == split], dtype=np.int64)
+
+
+def _fetcher(rows: Rows | np.ndarray, ids: np.ndarray) -> Callable[[Tensor], Tensor]:
+    """Return how to fetch frames: from a copy in memory where that is small, else from the cache."""
+    if rows[ids[:1]].nbytes * len(ids) > IN_MEMORY:
+        return lambda chosen: torch.from_numpy(rows[ids[chosen.numpy()]])
+    frames = torch.from_numpy(rows[ids])
+    return lambda chosen: frames[chosen]

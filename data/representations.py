@@ -1,0 +1,150 @@
+"""How files become tensors and back: stateless, invertible, the same for training, evaluation and play."""
+
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from data import audio, phase
+from data.audio import Audio
+from data.nsgt import NSGT, frequencies, geometry
+from utils.config import InputError
+
+SUBFRAMES = 10  # time points of the transform that are averaged into one frame
+BLOCK, CONTEXT = 128, 16  # frames that are transformed at once, and how many of them at each end only lend their sound
+
+
+@dataclass(frozen=True)
+class Representation:
+    """A way to write what a file holds as frames; `shape` is that of one frame, `frame_rate` is in 1/s."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of one frame."""
+        raise NotImplementedError
+
+    @property
+    def frame_rate(self) -> float:
+        """Return the frames a second."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class NSGTMagnitude(Representation):
+    """Sound as linear magnitudes of a non-stationary Gabor transform, (N, F).
+
+    A frame is the mean modulus over ten time points of the transform, `hop` samples; at the defaults 704 samples, 31.3 frames/s.
+    Every sound is cut into blocks of 128 frames, of which the inner 96 count, with silence around its ends. So a note has the same
+    frames whether it stands alone or in an hour of music, and memory is bounded. A sine of amplitude 1 has a modulus of about 35.
+    """
+
+    sample_rate: int = 22050  # Hz
+    fmin: float = 30.0  # Hz
+    fmax: float = 11000.0  # Hz
+    bins_per_octave: int = 48
+    scale: str = "octave"
+
+    @property
+    def shape(self) -> tuple[int]:
+        """Return (F,)."""
+        return (len(self.frequencies),)
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        """Return the centres of the bands in Hz, (F,)."""
+        return frequencies(self.scale, self.fmin, self.fmax, self.bins_per_octave)
+
+    @property
+    def hop(self) -> int:
+        """Return the samples of a frame: as many as leave ten time points enough for the widest band."""
+        return _hop(self)
+
+    @property
+    def frame_rate(self) -> float:
+        """Return the frames a second."""
+        return self.sample_rate / self.hop
+
+    def read(self, path: Path) -> Tensor:
+        """Return the frames (N, F) of an audio file, in memory."""
+        return self.forward(Audio.load(path, self.sample_rate))
+
+    def stream(self, path: Path) -> Iterator[Tensor]:
+        """Yield the frames of an audio file of any length, (n, F) at a time."""
+        return self.analyse(audio.stream(path, self.sample_rate, self.hop * (BLOCK - 2 * CONTEXT)))
+
+    def forward(self, sound: Audio) -> Tensor:
+        """Return the frames of `sound`, (N, F) with N = samples / hop, rounded up."""
+        if sound.sample_rate != self.sample_rate:
+            raise ValueError(f"sound at {sound.sample_rate} Hz for a transform at {self.sample_rate} Hz")
+        return torch.cat(list(self.analyse([sound.samples])))
+
+    def analyse(self, pieces: Iterable[np.ndarray]) -> Iterator[Tensor]:
+        """Yield frames (n, F) of a sound that comes in pieces (S,) of any length."""
+        inner, margin = (BLOCK - 2 * CONTEXT) * self.hop, CONTEXT * self.hop
+        held, total, done = np.zeros(margin, np.float32), 0, 0
+        for piece in pieces:
+            held, total = np.concatenate([held, piece]), total + len(piece)
+            while len(held) >= inner + 2 * margin:
+                yield self._frames(held[: inner + 2 * margin])
+                held, done = held[inner:], done + BLOCK - 2 * CONTEXT
+        remaining = -(-total // self.hop) - done
+        while remaining > 0:
+            block = held[: inner + 2 * margin]
+            yield self._frames(np.pad(block, (0, inner + 2 * margin - len(block))))[:remaining]
+            held, remaining = held[inner:], remaining - (BLOCK - 2 * CONTEXT)
+
+    def _frames(self, samples: np.ndarray) -> Tensor:
+        """Return the inner frames (96, F) of one block."""
+        points = _plan(self).forward(torch.from_numpy(samples)).abs()  # (F, 10 * 128)
+        return points.unflatten(-1, (BLOCK, SUBFRAMES)).mean(-1).T[CONTEXT:-CONTEXT]
+
+    def invert(self, frames: Tensor, iterations: int = 30) -> Audio:
+        """Return sound whose frames are nearly `frames` (N, F), of N * hop samples."""
+        return Audio(np.concatenate(list(self.synthesise([frames], iterations))), self.sample_rate)
+
+    def synthesise(self, frames: Iterable[Tensor], iterations: int = 30, fine: bool = False) -> Iterator[np.ndarray]:
+        """Yield pieces of sound (S,) for frames (n, F) that come in pieces, in bounded memory and without clicks at the joints.
+
+        With `fine`, the frames are time points of the transform, ten times as many a second.
+        """
+        points = frames if fine else _refined(frames)
+        yield from phase.synthesise(points, _plan(self), SUBFRAMES * CONTEXT, self.hop // SUBFRAMES, iterations)
+
+
+def _refined(frames: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Interpolate linearly from frames (n, F) to time points (10 n, F), across the joints of the pieces too."""
+    before = held = None
+    for piece in frames:
+        if held is not None:
+            yield _interpolated(before, held, piece[:1])
+            before = held[-1:]
+        held = piece
+    if held is not None:
+        yield _interpolated(before, held, None)
+
+
+def _interpolated(before: Tensor | None, piece: Tensor, after: Tensor | None) -> Tensor:
+    parts = [piece[:1] if before is None else before, piece, piece[-1:] if after is None else after]
+    wide = functional.interpolate(torch.cat(parts).T[None], scale_factor=SUBFRAMES, mode="linear", align_corners=False)
+    return wide[0].T[SUBFRAMES:-SUBFRAMES]
+
+
+@functools.lru_cache(maxsize=8)
+def _hop(kind: NSGTMagnitude) -> int:
+    _, widths = geometry(kind.frequencies, 2**22, kind.sample_rate)  # bins; long, so that rounding does not show
+    widest = widths[1:-1].max() * kind.sample_rate / 2**22  # Hz
+    hop = int(SUBFRAMES * kind.sample_rate / widest)
+    if hop < SUBFRAMES:
+        raise InputError(f"--scale {kind.scale}: its bands are as wide as {widest:.0f} Hz; give more --bins_per_octave")
+    return hop
+
+
+@functools.lru_cache(maxsize=8)
+def _plan(kind: NSGTMagnitude) -> NSGT:
+    k = kind
+    return NSGT(BLOCK * k.hop, k.sample_rate, k.fmin, k.fmax, k.bins_per_octave, k.scale, frames=SUBFRAMES * BLOCK)

@@ -1,0 +1,150 @@
+"""From frame-wise labels to notes, and to a table of them.
+
+Frame n covers n / rate to (n + 1) / rate seconds. Levels are in dB; 0 is the energy of a sine of full scale.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from data.labels import Labels, program_of
+from data.notes import Notes, Track
+from utils.files import atomic
+
+FLOOR_DB = -70.0  # frames below this are silent
+RANGE_DB = 45.0  # and so are those that far below the loudest
+MEDIAN = 5  # frames over which the median of the pitch is taken
+SHORTEST = 3  # frames of a note; shorter ones are taken for part of a neighbour
+RISE_DB = 6.0  # by which the level rises within two frames where a held pitch is struck again
+
+
+def levels(frames: np.ndarray, full_scale: float) -> np.ndarray:
+    """Return the level in dB, (N,), of linear magnitudes (N, F), where a sine of full scale has the modulus `full_scale`."""
+    energy = np.square(frames, dtype=np.float64).sum(-1) / full_scale**2
+    return 10 * np.log10(np.maximum(energy, 1e-20))
+
+
+def transcribe(labels: Labels, ids: np.ndarray, confidence: np.ndarray, level: np.ndarray, rate: float | None = None) -> Notes:
+    """Return the notes that frame-wise labels tell of, one track an instrument.
+
+    A frame sounds where its level is within 45 dB of the loudest one's and above -70 dB. Over the frames that sound, the pitch is
+    smoothed by a median over five; a note is a run of one pitch, of three frames or more, and one whose level rises by 6 dB within
+    two frames after a dip is struck again there. Velocities are the nominal ones of the dynamics that a note's frames vote for.
+
+    Parameters
+    ----------
+    ids : (N, I, L) class ids.
+    confidence : (N, I, L) the weight of each as a vote.
+    level : (N,) dB.
+    rate : frames a second; those of `labels` when not given.
+    """
+    tracks = tuple(Track(name, program_of(name)) for name in labels.instruments)
+    sounds = (level >= level.max(initial=-np.inf) - RANGE_DB) & (level >= FLOOR_DB)
+    pitches = np.stack([_steady(pitch, sounds) for pitch in labels.pitch(ids).T])  # (I, N)
+    struck = _struck(level, pitches)
+    rows = []
+    for track, pitch in enumerate(pitches):
+        start, stop = _runs(pitch, struck)
+        velocity = _voted(labels, ids[:, track], confidence[:, track], start, stop)
+        kept = pitch[start] >= 0
+        rows.append(np.stack([start, stop, pitch[start], velocity, np.full(len(start), track)])[:, kept])
+    start, stop, pitch, velocity, track = np.concatenate(rows, 1)
+    order = np.lexsort((pitch, start))
+    rate = rate or labels.frame_rate
+    return Notes(start / rate, stop / rate, pitch, velocity, track, tracks).take(order)
+
+
+def _steady(pitch: np.ndarray, sounds: np.ndarray) -> np.ndarray:
+    """Return pitches (N,), -1 for silence, without flicker and without what is too short for a note."""
+    if not sounds.any():
+        return np.full_like(pitch, -1)
+    result = np.full_like(pitch, -1)
+    padded = np.pad(pitch[sounds], MEDIAN // 2, mode="edge")
+    result[sounds] = np.median(np.lib.stride_tricks.sliding_window_view(padded, MEDIAN), -1)
+    start, stop = _runs(result)
+    return np.repeat(_absorbed(result[start], stop - start), stop - start)
+
+
+def _absorbed(pitch: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Give runs that are too short for a note the pitch of what follows, as attacks are unclear, or else of what precedes."""
+    short = (length < SHORTEST) & (pitch >= 0)
+    result = np.where(short, -1, pitch)
+    for i in np.flatnonzero(short)[::-1]:
+        result[i] = result[i + 1] if i + 1 < len(result) else -1
+    for i in np.flatnonzero(short & (result < 0)):
+        result[i] = result[i - 1] if i else -1
+    return result
+
+
+def _runs(values: np.ndarray, cuts: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return where runs of equal values (N,) start and stop, (R,) each; they are cut also where `cuts` (N,) says so."""
+    changes = np.ones(len(values), bool)
+    changes[1:] = values[1:] != values[:-1]
+    start = np.flatnonzero(changes if cuts is None else changes | cuts)
+    return start, np.append(start[1:], len(values))[: len(start)]
+
+
+def _struck(level: np.ndarray, pitches: np.ndarray) -> np.ndarray:
+    """Tell at which frames (N,) a held pitch is struck again: after a dip, and not while any of the pitches (I, N) changes."""
+    if level.size < 3:
+        return np.zeros(len(level), bool)
+    ahead = np.append(level[1:], level[-1])
+    before, earlier = np.roll(level, 1), np.roll(level, 2)
+    rises = (np.maximum(level, ahead) - before >= RISE_DB) & (level > before) & (before <= earlier)
+    changes = np.ones(len(level), bool)
+    changes[1:] = (pitches[:, 1:] != pitches[:, :-1]).any(0)
+    near = np.convolve(changes, np.ones(2 * SHORTEST - 1), "same") > 0
+    rises[:2] = False  # which have nothing before them
+    return rises & ~near
+
+
+def _voted(labels: Labels, ids: np.ndarray, confidence: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """Return a velocity for each run (R,): that of the dynamics to which its frames give the most confidence."""
+    order = [label for label, _ in labels.classes]
+    if "dynamics" not in order:
+        return labels.velocity(ids[start])
+    place, run = order.index("dynamics"), np.repeat(np.arange(len(start)), stop - start)
+    votes = np.zeros((len(start), labels.silent_ids[place] + 1))
+    np.add.at(votes, (run, ids[:, place]), np.nan_to_num(confidence[:, place]))
+    winners = np.array(ids[start])
+    winners[:, place] = votes[:, :-1].argmax(1)
+    return labels.velocity(winners)
+
+
+def write_table(
+    path: Path,
+    labels: Labels,
+    ids: np.ndarray,
+    confidence: np.ndarray | None = None,
+    columns: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> None:
+    """Write labels as CSV, one row a frame: the time in seconds at which it begins, `columns`, and the classes of each source.
+
+    Parameters
+    ----------
+    ids : (N, I, L); a silent source is written as "silent".
+    confidence : (N, I, L) probabilities of the classes; NaN is written as nothing.
+    columns : name -> numbers (N,).
+    """
+    names = [[*classes, "silent"] for _, classes in labels.classes]
+    heads = [f"{instrument} {label}" for instrument in labels.instruments for label, _ in labels.classes]
+    cells = ids.reshape(len(ids), -1)
+    with atomic(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["time", *columns, *_interleaved(heads, [f"{head} probability" for head in heads], confidence)])
+        for n, row in enumerate(cells.tolist()):
+            words = [names[i % len(names)][k] for i, k in enumerate(row)]
+            shares = [] if confidence is None else [_decimals(p) for p in confidence[n].flatten().tolist()]
+            numbers = [f"{column[n]:.2f}" for column in columns.values()]
+            writer.writerow([f"{n / labels.frame_rate:.4f}", *numbers, *_interleaved(words, shares, confidence)])
+
+
+def _interleaved(words: Sequence[str], shares: Sequence[str], confidence: np.ndarray | None) -> list[str]:
+    return list(words) if confidence is None else [text for pair in zip(words, shares, strict=True) for text in pair]
+
+
+def _decimals(probability: float) -> str:
+    return "" if probability != probability else f"{probability:.3f}"

@@ -1,0 +1,70 @@
+"""The contract between the systems and everything that trains, evaluates and plays them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from data.representations import Representation
+from models.config import TrainConfig
+from models.losses import Normal
+
+
+@dataclass
+class Losses:
+    """What one forward pass gives the training loop."""
+
+    total: Tensor  # scalar; minimised
+    terms: dict[str, Tensor]  # scalars by name, unweighted: nll_signal, kl_signal, cross_signal, ...
+
+
+@dataclass
+class ParamGroup:
+    """The parameters that one phase of a training step moves, and at which learning rate."""
+
+    params: list[nn.Parameter]
+    lr: float
+
+
+class LatentModel(nn.Module):
+    """A model with one latent space and one or more modalities.
+
+    `N` is frames or windows of one file; it stands where a batch stands, so a file is a batch.
+    """
+
+    config: TrainConfig
+    representations: Mapping[str, Representation]  # modality -> how files of it become tensors
+    latent_shape: tuple[int, ...]  # (Z,) or, for one latent a step, (T, Z)
+    conditions: Mapping[str, int] = {}
+
+    def forward(self, batch: dict[str, Tensor], step: int = 0, phase: str = "vae") -> Losses:
+        """Return the losses of `batch` at `step` (updates done) in `phase`; noise only in training mode."""
+        raise NotImplementedError
+
+    def encode(self, x: Tensor, source: str, condition: Tensor | None = None) -> Normal:
+        """Return the posterior q(z|x) of `x` (N, *shape) in modality `source`; its mean is (N, *latent_shape)."""
+        raise NotImplementedError
+
+    def decode(self, z: Tensor, target: str, condition: Tensor | None = None, temperature: float = 0.0) -> Tensor:
+        """Return (N, *shape) in modality `target` for `z` (N, *latent_shape); temperature 0 gives the most likely."""
+        raise NotImplementedError
+
+    def confidence(self, z: Tensor, target: str, condition: Tensor | None = None) -> Tensor:
+        """Return for each element of ``decode(z, target)`` the probability (0 to 1) that the model gives it, (N, *shape)."""
+        raise NotImplementedError
+
+    def transfer(self, x: Tensor, source: str, target: str, condition: Tensor | None = None) -> Tensor:
+        """Translate `x` (N, *shape) from modality `source` to `target` by the posterior mean; reconstruct when they are one."""
+        return self.decode(self.encode(x, source, condition).mean, target, condition)
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw `n` latents from the prior, (n, *latent_shape)."""
+        return torch.randn(n, *self.latent_shape, generator=generator)
+
+    def phases(self) -> dict[str, ParamGroup]:
+        """Return what each phase of a training step moves, in order; one phase with everything unless a system says else."""
+        return {"vae": ParamGroup([p for p in self.parameters() if p.requires_grad], self.config.lr)}
+
+    def prepare(self, batches: Iterable[dict[str, Tensor]]) -> None:
+        """Fit what is fixed before the first step (statistics of the training split, frozen parts); nothing by default."""

@@ -1,0 +1,54 @@
+"""The configuration every system shares. It and the systems' own import no torch, so that ``--help`` is quick."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from utils.config import InputError, option
+
+DATA, TRAINING, SAVING = "data", "training", "saving and drawing"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What a run is made of: each field is a flag of ``lt_train.py`` and a key of the run's ``config.json``."""
+
+    PRESETS: ClassVar[dict[str, dict[str, object]]] = {}
+
+    dbroot: str = option("", "folder or file with the corpus; without it the system's embedded corpus is made and used", DATA)
+    cache: str = option("", "folder for spectra and rendered corpora; without it $LT_CACHE or ~/.cache/latent-transcription", DATA)
+    workers: int = option(0, "processes that prepare the corpus; 0 = one a core", DATA, minimum=0)
+    seed: int = option(0, "seed of everything random: splits, order, mixtures, noise", TRAINING, minimum=0)
+    epochs: int = option(3000, "passes over the training split", TRAINING, minimum=1)
+    batch_size: int = option(64, "examples a step, over all processes", TRAINING, minimum=2)
+    lr: float = option(1e-3, "learning rate of Adam", TRAINING, minimum=0)
+    clip: float = option(0.0, "largest norm of the gradient; 0 = no clipping", TRAINING, minimum=0)
+    plateau: int = option(100, "epochs without improvement after which the learning rates shrink; 0 = never", TRAINING, minimum=0)
+    shrink: float = option(0.2, "factor by which the learning rates shrink on a plateau", TRAINING, minimum=0)
+    patience: int = option(0, "epochs without improvement on validation after which training stops; 0 = never", TRAINING, minimum=0)
+    precision: str = option(
+        "fp32", "arithmetic of the forward pass; bf16 is faster and not exactly repeatable", TRAINING, ("fp32", "bf16")
+    )
+    save_epochs: int = option(500, "epochs between numbered saves, which --load_epoch finds", SAVING, minimum=1)
+    save_steps: int = option(0, "steps between saves of the last state; 0 = none by steps", SAVING, minimum=0)
+    save_minutes: float = option(5.0, "minutes between saves of the last state; 0 = none by time", SAVING, minimum=0)
+    plot_epochs: int = option(100, "epochs between figures; 0 = none", SAVING, minimum=0)
+
+    def validate(self) -> None:
+        """Check what one field alone cannot tell.
+
+        Raises
+        ------
+        InputError : options that do not go together.
+        """
+        if self.lr <= 0:
+            raise InputError(f"--lr {self.lr:g}: must be greater than 0")
+        if not 0 < self.shrink < 1:
+            raise InputError(f"--shrink {self.shrink:g}: must lie between 0 and 1")
+
+    def resolved(self) -> "TrainConfig":
+        """Return this configuration with what the corpus, or another run, decides filled in."""
+        return self
+
+    def title(self) -> str:
+        """Return the run's name when the user gives none."""
+        raise NotImplementedError

@@ -1,0 +1,325 @@
+"""The crossmodal system: an audio VAE and a symbolic VAE with tied latents, so that one model transcribes and synthesises.
+
+The tie is that of SCAN (Higgins et al., "SCAN: Learning Hierarchical Compositional Visual Concepts", ICLR 2018, section 4, eq. 5),
+used for sound and symbols by Bitton, Esling, Caillon and Chemla-Romeu-Santos ("Cross-modal variational inference for bijective
+signal-symbol translation", DAFx 2019, section 3). Both VAEs are trained together and gradients of the tie reach both.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from data.labels import Labels
+from data.mixtures import Mixtures, source, spectra_of, with_labels
+from data.representations import NSGTMagnitude
+from data.transposition import Transposition
+from models import losses
+from models.base import LatentModel, Losses, ParamGroup
+from models.crossmodal_config import Config
+from models.layers import Hidden, NormalHead, linear
+from models.losses import Normal
+from utils import metrics as scores
+from utils.paths import cache_folder
+
+
+class VAE(nn.Module):
+    """A VAE with one or more layers of latents; what is observed is left to the subclasses.
+
+    The generative model is p(x|z_0) p(z_0|z_1) ... p(z_top) with p(z_top) = N(0, I), the posterior is the chain
+    q(z_0|x) q(z_1|z_0) ...
+    (Rezende, Mohamed and Wierstra, "Stochastic Backpropagation", ICML 2014, section 3).
+    """
+
+    def __init__(self, inputs: int, config: Config, modality: int):
+        super().__init__()
+        below = [inputs, *config.dims[:-1]]
+        hidden = [config.hidden(modality, layer) for layer in range(len(config.dims))]
+        self.encoders = nn.ModuleList(Hidden(a, *h) for a, h in zip(below, hidden, strict=True))
+        self.posteriors = nn.ModuleList(NormalHead(h[0], d) for h, d in zip(hidden, config.dims, strict=True))
+        self.decoders = nn.ModuleList(Hidden(d, *h) for h, d in zip(hidden, config.dims, strict=True))
+        self.priors = nn.ModuleList(NormalHead(h[0], d) for h, d in zip(hidden[1:], config.dims[:-1], strict=True))
+
+    def infer(self, x: Tensor) -> tuple[list[Normal], list[Tensor]]:
+        """Return the posterior of each layer and what the next one was given: samples in training, means in evaluation."""
+        posteriors, latents = [], []
+        for encoder, head in zip(self.encoders, self.posteriors, strict=True):
+            posteriors.append(head(encoder(x)))
+            x = posteriors[-1].rsample() if self.training else posteriors[-1].mean
+            latents.append(x)
+        return posteriors, latents
+
+    def prior(self, layer: int, above: Tensor) -> Normal:
+        """Return p(z_layer | z_above), (B, dims[layer]), for the sample `above` (B, dims[layer + 1])."""
+        return self.priors[layer](self.decoders[layer + 1](above))
+
+    def descend(self, z: Tensor) -> Tensor:
+        """Return the lowest latent (B, dims[0]) by the means from the topmost one (B, dims[-1])."""
+        for layer in reversed(range(len(self.priors))):
+            z = self.prior(layer, z).mean
+        return z
+
+    def divergence(self, posteriors: list[Normal], latents: list[Tensor]) -> Tensor:
+        """Return the sum over layers of KL(q(z_l) || p(z_l | z_{l+1})), (B,)."""
+        top = losses.kl(posteriors[-1])
+        return top + sum(losses.kl(posteriors[l], self.prior(l, latents[l + 1])) for l in range(len(self.priors)))
+
+
+class AudioVAE(VAE):
+    """Standardised log magnitudes (B, F) as diagonal Gaussians."""
+
+    def __init__(self, n_bins: int, config: Config):
+        super().__init__(n_bins, config, modality=1)
+        self.observation = NormalHead(config.hidden(1, 0)[0], n_bins, config.noise**2)
+
+    def observe(self, z: Tensor) -> Normal:
+        """Return p(x | z_0), (B, F)."""
+        return self.observation(self.decoders[0](z))
+
+
+class SymbolicVAE(VAE):
+    """Labels of I instruments as categorical variables (one of K a slot) or as independent bits.
+
+    `sizes` are the classes of each slot, instrument-major. In the binary form one more bit an instrument says "silent".
+    """
+
+    def __init__(self, config: Config):
+        silence = config.zero_extra_class
+        self.binary = config.label_type == "binary"
+        counts = [len(config.classes[label]) for label in config.labels]
+        slots = [k + silence for k in counts] if not self.binary else counts + [1] * silence
+        super().__init__(sum(slots) * len(config.instruments), config, modality=2)
+        self.n_instruments, self.n_labels = len(config.instruments), len(config.labels)
+        self.sizes, self.counts = slots, counts
+        self.observation = linear(config.hidden(2, 0)[0], sum(slots) * self.n_instruments)
+
+    def one_hot(self, ids: Tensor) -> Tensor:
+        """Return the concatenated one-hots (B, sum of sizes) of class ids (B, I, L); a silent source has id K in every slot."""
+        if self.binary:
+            silent = ids[..., :1] == self.counts[0]
+            slots = [functional.one_hot(ids[..., l], k + 1)[..., :k] for l, k in enumerate(self.counts)]
+            slots += [silent] * (len(self.sizes) - len(self.counts))
+        else:
+            slots = [functional.one_hot(ids[..., l], k) for l, k in enumerate(self.sizes)]
+        return torch.cat(slots, -1).flatten(1).float()
+
+    def observe(self, z: Tensor) -> Tensor:
+        """Return the logits of p(y | z_0), (B, I, sum of sizes of one instrument)."""
+        return self.observation(self.decoders[0](z)).float().unflatten(-1, (self.n_instruments, -1))
+
+    def nll(self, logits: Tensor, ids: Tensor) -> Tensor:
+        """Return -ln p(ids), (B,), for the logits of `observe` and ids (B, I, L)."""
+        if self.binary:
+            return losses.bernoulli_nll(logits.flatten(1), self.one_hot(ids))
+        slots = zip(logits.split(self.sizes, -1), ids.unbind(-1), strict=True)
+        return sum(losses.categorical_nll(slot.flatten(0, 1), true.flatten()).view_as(true).sum(1) for slot, true in slots)
+
+    def probabilities(self, logits: Tensor) -> list[Tensor]:
+        """Return the class probabilities of each label, (B, I, K) or (B, I, K + 1) with silence last."""
+        if not self.binary:
+            return [slot.softmax(-1) for slot in logits.split(self.sizes, -1)]
+        bits = logits.sigmoid().split(self.sizes, -1)
+        labels, silence = bits[: self.n_labels], bits[self.n_labels :]
+        sounding = [slot / slot.sum(-1, keepdim=True).clamp_min(1e-12) for slot in labels]
+        if not silence:
+            return sounding
+        return [torch.cat([slot * (1 - silence[0]), silence[0]], -1) for slot in sounding]
+
+
+class Critic(nn.Module):
+    """Tell real standardised spectra (B, F) from reconstructions; output logits (B,), high for real."""
+
+    def __init__(self, n_bins: int, width: int, layers: int):
+        super().__init__()
+        self.hidden = Hidden(n_bins, width, layers)
+        self.verdict = nn.Linear(width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits (B,) of "real"."""
+        return self.verdict(self.hidden(x)).squeeze(-1).float()
+
+
+class Model(LatentModel):
+    """The pair of VAEs, their ties, and the critic."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.config = config
+        self.representations = representations(config)
+        self.latent_shape = (config.dims[-1],)
+        n_bins = self.representations["signal"].shape[0]
+        self.audio, self.symbolic = AudioVAE(n_bins, config), SymbolicVAE(config)
+        self.critic = Critic(n_bins, config.adv_dim, config.adv_num) if config.adversarial else None
+        self.register_buffer("centre", torch.zeros(()))  # of the log magnitudes over the training split
+        self.register_buffer("extent", torch.ones(()))  # their largest distance from the centre
+
+    # -- statistics ---------------------------------------------------------------------------------------------------
+
+    def prepare(self, batches: Iterable[dict[str, Tensor]]) -> None:
+        """Fit the standardisation on the mixtures of the training split."""
+        total, count, low, high = 0.0, 0, torch.inf, -torch.inf
+        for batch in batches:
+            y = batch["signal"].clamp_min(self.config.floor).log()
+            total, count = total + y.double().sum().item(), count + y.numel()
+            low, high = min(low, y.min().item()), max(high, y.max().item())
+        centre = total / count
+        self.centre.fill_(centre)
+        self.extent.fill_(max(high - centre, centre - low, 1e-6))
+
+    def standardise(self, magnitudes: Tensor) -> Tensor:
+        """Return log magnitudes around 0 within about [-1, 1], for linear ones of the same shape."""
+        return (magnitudes.clamp_min(self.config.floor).log() - self.centre) / self.extent
+
+    def magnitudes(self, x: Tensor) -> Tensor:
+        """Undo `standardise`."""
+        return (x * self.extent + self.centre).exp()
+
+    # -- training -----------------------------------------------------------------------------------------------------
+
+    def phases(self) -> dict[str, ParamGroup]:
+        """Return the phase of the VAEs and, where there is a critic, its own."""
+        vae = ParamGroup([*self.audio.parameters(), *self.symbolic.parameters()], self.config.lr)
+        if self.critic is None:
+            return {"vae": vae}
+        return {"vae": vae, "adversary": ParamGroup(list(self.critic.parameters()), self.config.adv_lr)}
+
+    def forward(self, batch: dict[str, Tensor], step: int = 0, phase: str = "vae") -> Losses:
+        """Return the losses of a batch of signals (B, F) and symbols (B, I, L).
+
+        The VAEs' phase leaves its reconstruction in `batch` for the critic's phase of the same step.
+        """
+        return self._judge(batch) if phase == "adversary" else self._translate(batch, step)
+
+    def _translate(self, batch: dict[str, Tensor], step: int) -> Losses:
+        config, x, y = self.config, self.standardise(batch["signal"]), batch["symbol"]
+        q_x, z_x = self.audio.infer(x)
+        q_y, z_y = self.symbolic.infer(self.symbolic.one_hot(y))
+        reconstruction = self.audio.observe(z_x[0])
+        terms = {
+            "nll_signal": losses.gaussian_nll(reconstruction, x),
+            "nll_symbol": self.symbolic.nll(self.symbolic.observe(z_y[0]), y),
+            "kl_signal": self.audio.divergence(q_x, z_x),
+            "kl_symbol": self.symbolic.divergence(q_y, z_y),
+        }
+        tie = losses.kl if config.regularization_type == "kld" else losses.l2
+        rise = losses.warm_up(step, config.warmup)
+        weights = {
+            "nll_signal": 1.0,
+            "nll_symbol": 1.0,
+            "kl_signal": rise * config.beta_1,
+            "kl_symbol": rise * config.beta_2,
+        }
+        if config.cross_1 or not self.training:
+            terms["cross_signal"], weights["cross_signal"] = tie(q_x[-1], q_y[-1]), rise * config.cross_1
+        if config.cross_2 or not self.training:
+            terms["cross_symbol"], weights["cross_symbol"] = tie(q_y[-1], q_x[-1]), rise * config.cross_2
+        if config.transfer or not self.training:
+            terms |= self._transfers(x, y, z_x[-1], z_y[-1])
+            weights |= {"transfer_signal": config.transfer, "transfer_symbol": config.transfer * config.symbol}
+        if self.critic is not None:
+            terms["deceit"], weights["deceit"] = self._deceit(reconstruction.mean), config.adv_weight
+            batch["reconstruction"] = reconstruction.mean.detach()
+        means = {name: term.mean() for name, term in terms.items()}
+        return Losses(sum(weights[name] * term for name, term in means.items()), means)
+
+    def _transfers(self, x: Tensor, y: Tensor, z_x: Tensor, z_y: Tensor) -> dict[str, Tensor]:
+        """Return the negative log-likelihood of each modality under the other's latent, (B,)."""
+        return {
+            "transfer_signal": losses.gaussian_nll(self.audio.observe(self.audio.descend(z_y)), x),
+            "transfer_symbol": self.symbolic.nll(self.symbolic.observe(self.symbolic.descend(z_x)), y),
+        }
+
+    def _deceit(self, reconstruction: Tensor) -> Tensor:
+        """Return the generator's loss, -ln p(real | reconstruction), (B,): Goodfellow et al. 2014, section 3, non-saturating form.
+
+        The critic is held still: neither its statistics nor its gradients move.
+        """
+        training = self.critic.training
+        self.critic.eval().requires_grad_(False)
+        verdict = self.critic(reconstruction)
+        self.critic.train(training).requires_grad_(True)
+        return functional.softplus(-verdict)
+
+    def _judge(self, batch: dict[str, Tensor]) -> Losses:
+        """Return the critic's loss: binary cross-entropy of real spectra against the reconstructions of all of them."""
+        x = self.standardise(batch["signal"])
+        real, fake = self.critic(torch.cat([x, batch["reconstruction"]])).chunk(2)
+        loss = functional.softplus(-real).mean() + functional.softplus(fake).mean()
+        return Losses(loss, {"critic": loss})
+
+    # -- translation --------------------------------------------------------------------------------------------------
+
+    def encode(self, x: Tensor, source: str, condition: Tensor | None = None) -> Normal:
+        """Return the posterior of the topmost latent for linear magnitudes (N, F) or class ids (N, I, L)."""
+        vae, x = (self.audio, self.standardise(x)) if source == "signal" else (self.symbolic, self.symbolic.one_hot(x))
+        return vae.infer(x)[0][-1]
+
+    def decode(self, z: Tensor, target: str, condition: Tensor | None = None, temperature: float = 0.0) -> Tensor:
+        """Return linear magnitudes (N, F) or class ids (N, I, L) for latents (N, Z)."""
+        if target == "signal":
+            p = self.audio.observe(self.audio.descend(z))
+            return self.magnitudes(p.mean + temperature * p.variance.sqrt() * torch.randn_like(p.mean) if temperature else p.mean)
+        probabilities = self._probabilities(z)
+        if not temperature:
+            return torch.stack([p.argmax(-1) for p in probabilities], -1)
+        drawn = [torch.multinomial(p.flatten(0, 1).pow(1 / temperature), 1).view(p.shape[:2]) for p in probabilities]
+        return torch.stack(drawn, -1)
+
+    def confidence(self, z: Tensor, target: str, condition: Tensor | None = None) -> Tensor:
+        """Return the probability of each class that ``decode(z, "symbol")`` names, (N, I, L)."""
+        if target != "symbol":
+            raise NotImplementedError("only classes have probabilities")
+        return torch.stack([p.amax(-1) for p in self._probabilities(z)], -1)
+
+    def _probabilities(self, z: Tensor) -> list[Tensor]:
+        return self.symbolic.probabilities(self.symbolic.observe(self.symbolic.descend(z)))
+
+
+def representations(config: Config) -> dict[str, NSGTMagnitude | Labels]:
+    """Return how audio and notes become the tensors of this configuration."""
+    transform = NSGTMagnitude(config.sample_rate, config.fmin, config.fmax, config.bins_per_octave, config.scale)
+    classes = tuple((label, tuple(config.classes[label])) for label in config.labels)
+    labels = Labels(classes, config.instruments, bool(config.zero_extra_class), transform.frame_rate)
+    return {"signal": transform, "symbol": labels}
+
+
+def dataset(config: Config, split: str) -> Mixtures:
+    """Return the frames of one split (train, valid or test) as mixtures of the configured instruments.
+
+    Raises
+    ------
+    InputError : the corpus cannot be read or leaves no frame.
+    """
+    transform, sources = representations(config)["signal"], []
+    for notes in config.corpus().select(config.instruments):
+        labelled = with_labels(notes, config.labels)
+        spectra = spectra_of(labelled, transform, cache_folder(config.cache), config.workers)
+        sources.append(source(labelled, spectra, config.classes, config.frames, split, config.split == "frames"))
+    silence = torch.tensor([len(config.classes[label]) for label in config.labels]) if config.zero_extra_class else None
+    augment = None
+    if split == "train" and (config.transpose or config.detune):
+        augment = Transposition.of(config.transpose, config.detune, transform, config.classes)
+    return Mixtures(sources, config.random_mode, silence, augment)
+
+
+def metrics(model: Model, batches: Iterable[dict[str, Tensor]]) -> dict[str, float]:
+    """Return the success ratios of transcription by frame and by note, and the error of synthesis in dB.
+
+    By frame: the share of frames whose most likely class is right. By note: the share of notes for which the class that most of
+    their frames name is right; for mixtures only by frame, as pairings have no notes of their own.
+    """
+    true, named, notes, distances = [], [], [], []
+    for batch in batches:
+        signal, symbol = batch["signal"], batch["symbol"]
+        true.append(symbol)
+        named.append(model.transfer(signal, "signal", "symbol"))
+        notes.append(batch["note"])
+        distances.append(scores.log_spectral_distance(signal, model.transfer(symbol, "symbol", "signal"), model.config.floor))
+    true, named, notes = torch.cat(true).cpu(), torch.cat(named).cpu(), torch.cat(notes).cpu()
+    result = {f"success_{l}_frame": v for l, v in zip(model.config.labels, scores.success(true, named), strict=True)}
+    if len(model.config.instruments) == 1:
+        by_note = scores.success_by_note(true[:, 0], named[:, 0], notes[:, 0])
+        result |= {f"success_{l}_note": v for l, v in zip(model.config.labels, by_note, strict=True)}
+    result["synthesis_distance_db"] = torch.cat(distances).mean().item()
+    return result

@@ -1,0 +1,107 @@
+"""From a run's folder to its model."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.base import LatentModel
+from models.config import SAVING, TRAINING, TrainConfig
+from models.run_folder import BEST, CONFIG, LAST, read_run
+from models.systems import SYSTEMS
+from utils.checkpoint import load_state, load_weights
+from utils.config import InputError
+
+LARGEST = 1_000_000  # of the whole numbers that size a model; far larger ones would fill the memory before anything else failed
+WEIGHTS = {"best": BEST, "last": LAST}
+
+
+def read_config(folder: Path) -> tuple[str, TrainConfig]:
+    """Return the system's name and the configuration of the run in `folder`.
+
+    Raises
+    ------
+    InputError : no run, damaged, of an unknown system or of a newer format, or of absurd sizes.
+    """
+    folder = Path(folder)
+    try:
+        system, config, _ = read_run(folder)
+    except OverflowError as error:
+        raise InputError(f"{folder / CONFIG}: holds an absurd number ({error})") from None
+    for name, field in type(config).__dataclass_fields__.items():
+        if field.metadata.get("group", TRAINING) not in (TRAINING, SAVING) and _largest(getattr(config, name)) > LARGEST:
+            raise InputError(f"{folder / CONFIG}: {name} is {getattr(config, name)}, which is absurd; it may be damaged")
+    return system, config
+
+
+def _largest(value: Any) -> int:
+    values = value if isinstance(value, tuple) else (value,)
+    return max((abs(v) for v in values if isinstance(v, int)), default=0)
+
+
+def read_state(folder: Path, weights: str | None = None) -> tuple[dict[str, Any], Path]:
+    """Return what a run has saved, and the file: the best weights, or the last ones where there are no best, unless `weights` says.
+
+    Raises
+    ------
+    InputError : nothing is saved yet, or the file is damaged.
+    """
+    names = [WEIGHTS[weights]] if weights else [BEST, LAST]
+    path = next((path for name in names if (path := Path(folder) / name).is_file()), None)
+    if path is None:
+        raise InputError(f"{folder}: has no {' and no '.join(names)}; wait until training has saved, or train it")
+    state = load_state(path)
+    tensors = state.get("model") if isinstance(state, dict) else None
+    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise InputError(f"{path}: holds no weights; it may be damaged")
+    return state, path
+
+
+def load_run(folder: Path, device: torch.device | str = "cpu", weights: str | None = None) -> LatentModel:
+    """Return the model of the run in `folder` on `device`, in evaluation mode.
+
+    Parameters
+    ----------
+    weights : ``best``, ``last``, or by itself the best where there are some.
+
+    Raises
+    ------
+    InputError : no run, half of one, of another system or version, or damaged in any part.
+    """
+    system, config = read_config(folder)
+    state, path = read_state(folder, weights)
+    sketch = _build(system, config, folder, "meta")  # of no size, so that a wrong configuration cannot fill the memory
+    _check_fit(sketch, state["model"], path)
+    model = _build(system, config, folder, "cpu")
+    load_weights(model, state["model"], path)
+    return model.to(device).eval()
+
+
+def _check_fit(model: LatentModel, weights: dict[str, Tensor], path: Path) -> None:
+    """Raise InputError unless `weights` have the names and shapes of the model's."""
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    found = {name: tensor.shape for name, tensor in weights.items()}
+    if expected != found:
+        first = min(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        raise InputError(f"{path}: its weights do not fit the model of {CONFIG} (first difference: {first})")
+
+
+def _build(system: str, config: TrainConfig, folder: Path, device: str) -> LatentModel:
+    try:
+        with torch.device(device):
+            return SYSTEMS[system].load().Model(config)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError, MemoryError) as error:
+        reason = " ".join(f"{type(error).__name__} {error}".split())[:120]
+        raise InputError(f"{Path(folder) / CONFIG}: describes no model that can be built ({reason}); it may be damaged") from None
+
+
+def parameters(folder: Path) -> dict[str, int]:
+    """Return the number of parameters of each part of a run's model, without its weights.
+
+    Raises
+    ------
+    InputError : no run, or a damaged configuration.
+    """
+    model = _build(*read_config(folder), folder, "meta")
+    return {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}

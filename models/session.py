@@ -1,0 +1,105 @@
+"""One training session, from a configuration to the metrics on the test split."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from data.splits import SPLITS
+from models.config import TrainConfig
+from models.epochs import Dataset, batches, held_out
+from models.reporting import Reporter
+from models.run_folder import BEST, HISTORY, METRICS, read_run, write_run
+from models.systems import SYSTEMS
+from models.training import Interrupted, Trainer, fit
+from utils import device as devices
+from utils import history
+from utils.checkpoint import load_state, load_weights
+from utils.config import InputError
+from utils.files import write_json
+from utils.paths import make_folder
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What to do: the system, how to get its configuration, folder and starting state, and for how long."""
+
+    system: str
+    configure: Callable[[], tuple[TrainConfig, Path, Path | None]]
+    resume: bool = False
+    minutes: float = 0.0
+    tensorboard: bool = False
+
+
+def train(session: Session, device_name: str, threads: int) -> int:
+    """Train one run and report on its test split; return the exit code.
+
+    Raises
+    ------
+    InputError : the configuration, the corpus, the state or the folder will not do, or training diverges.
+    """
+    ranks, device = devices.join(devices.select(device_name))
+    devices.set_threads(threads)
+    logging.getLogger().setLevel(logging.INFO if ranks.first else logging.ERROR)
+    try:
+        module = SYSTEMS[session.system].load()
+        with ranks.in_turn():
+            config, folder, start = session.configure()
+            splits = {split: module.dataset(config, split) for split in SPLITS}
+        log.info("%s: %s", folder, ", ".join(f"{len(data)} {split} examples" for split, data in splits.items()))
+        devices.seed(config.seed, "weights")
+        trainer = Trainer(module.Model(config), folder, device, ranks)
+        _open(session, trainer, splits, start)
+        reason = fit(trainer, splits["train"], splits["valid"], session.minutes, Reporter(splits["valid"], session.tensorboard))
+        log.info("%s: epoch %d, step %d", reason, trainer.at.epoch, trainer.at.step)
+        if ranks.first:
+            print(json.dumps(_test(trainer, splits["test"], module.metrics), indent=2))
+    except Interrupted as signal:
+        log.info("%s: saved at step %d; go on with --resume %s", signal, trainer.at.step, folder)
+        return signal.code
+    finally:
+        devices.leave()
+    return 0
+
+
+def _open(session: Session, trainer: Trainer, splits: dict[str, Dataset], start: Path | None) -> None:
+    """Bring the model to where it starts, and write what a later resume needs.
+
+    Raises
+    ------
+    InputError : the state is damaged or does not fit, or the corpus of a resumed run has changed.
+    """
+    config, folder = trainer.model.config, trainer.run
+    prints = {split: data.fingerprint() for split, data in splits.items()}
+    if session.resume and read_run(folder)[2] != prints:
+        raise InputError(f"{folder}: its corpus has changed since; start a new run from it with --load {folder}")
+    if start is None:
+        trainer.model.prepare(batches(splits["train"], 4 * config.batch_size, config.seed, 0))
+    elif start.name == BEST:
+        load_weights(trainer.model, load_state(start)["model"], start)
+    else:
+        trainer.restore(load_state(start), start)
+    trainer.ranks.wait()  # until every rank has read what the first now writes
+    if trainer.ranks.first:
+        make_folder(folder)
+        history.truncate(folder / HISTORY, trainer.at.epoch)
+        write_run(folder, session.system, config, prints)
+    if not session.resume:
+        trainer.save()
+
+
+def _test(trainer: Trainer, dataset: Dataset, metrics: Callable) -> dict[str, float]:
+    """Return the metrics of the best weights on the test split, and write them into the run."""
+    best = trainer.run / BEST
+    if best.exists():
+        load_weights(trainer.model, load_state(best)["model"], best)
+    trainer.model.eval()
+    with torch.no_grad():
+        result = metrics(trainer.model, held_out(trainer.model, dataset, trainer.device))
+    write_json(trainer.run / METRICS, result)
+    return result

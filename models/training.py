@@ -1,0 +1,271 @@
+"""The one training loop. It knows models only by the contract of `models.base`.
+
+Every random number is a function of (seed, epoch, step, rank): the order of the data, what a dataset draws for a batch, and the
+noise of the model, whose generator is seeded anew at each step. So a state holds no generators, a resumed run continues bit for
+bit from any step, and evaluations and figures in between change nothing.
+"""
+
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from models.base import LatentModel
+from models.epochs import Dataset, accumulate, batches, evaluate, means, n_batches, on_device, size_of, values
+from models.run_folder import BEST, HISTORY, LAST, numbered
+from utils import history
+from utils.checkpoint import load_weights, save_state
+from utils.cli import progress
+from utils.config import InputError
+from utils.device import Ranks, autocast, seed
+
+
+class Interrupted(Exception):
+    """Say that a signal ended training after a save; `code` is the exit code, 128 + the signal's number by convention."""
+
+    def __init__(self, number: int):
+        super().__init__(signal.Signals(number).name)
+        self.code = 128 + number
+
+
+@dataclass
+class Position:
+    """Where a run stands; everything here is saved."""
+
+    epoch: int = 0  # the current one, from 0
+    batch: int = 0  # batches of it that are done
+    step: int = 0  # updates done
+    best: float = math.inf  # lowest validation loss
+    best_epoch: int = -1
+    seconds: float = 0.0  # spent in training
+    sums: dict[str, float] = field(default_factory=dict)  # over the current epoch's batches, of the terms
+
+
+class Trainer:
+    """A model, its optimizers and where they stand: what a save holds."""
+
+    def __init__(self, model: LatentModel, run: Path, device: torch.device, ranks: Ranks = Ranks()):
+        self.model, self.run, self.device, self.ranks = model.to(device), run, device, ranks
+        config = model.config
+        self.groups = model.phases()
+        self.optimizers = {name: torch.optim.Adam(g.params, lr=g.lr, fused=True) for name, g in self.groups.items()}
+        plateau = {"factor": config.shrink, "patience": config.plateau or config.epochs, "eps": 1e-10}
+        self.schedules = {name: ReduceLROnPlateau(o, **plateau) for name, o in self.optimizers.items()}
+        self.at = Position()
+        self.best: dict[str, Tensor] | None = None  # weights that the next save writes
+
+    # -- one step -----------------------------------------------------------------------------------------------------
+
+    def step(self, batch: dict[str, Tensor]) -> None:
+        """Do one update of every phase on this rank's part of a batch.
+
+        Raises
+        ------
+        InputError : a term or a gradient is no finite number.
+        """
+        seed(self.model.config.seed, "noise", self.at.step, self.ranks.rank)
+        terms: dict[str, float] = {}
+        for name in self.groups:
+            terms = self._update(name, batch) | terms  # the first phase's total stands
+        accumulate(self.at.sums, terms, size_of(batch))
+        self.at.step, self.at.batch = self.at.step + 1, self.at.batch + 1
+
+    def _update(self, phase: str, batch: dict[str, Tensor]) -> dict[str, float]:
+        params = self.groups[phase].params
+        with autocast(self.device, self.model.config.precision):
+            losses = self.model(batch, self.at.step, phase)
+        terms = values(losses)
+        self._check(terms)
+        self.optimizers[phase].zero_grad()
+        losses.total.backward()
+        self._share(params, size_of(batch))
+        norm = torch.nn.utils.clip_grad_norm_(params, self.model.config.clip) if self.model.config.clip else None
+        if norm is not None:
+            self._check({f"gradient of phase {phase}": norm.item()})
+        self.optimizers[phase].step()
+        return terms
+
+    def _check(self, terms: dict[str, float]) -> None:
+        wrong = [name for name in sorted(terms, key="total".__eq__) if not math.isfinite(terms[name])]  # the total last
+        if wrong:
+            where = f"epoch {self.at.epoch}, step {self.at.step}"
+            raise InputError(f"{wrong[0]} became {terms[wrong[0]]} at {where}; the last save is kept: try a lower --lr, or --clip")
+
+    def _share(self, params: list[Tensor], n: int) -> None:
+        """Average gradients over the ranks, weighted by their `n` examples, and the model's running statistics with them.
+
+        So every rank holds the same state after every step, and the first one's save is everybody's.
+        """
+        if self.ranks.size == 1:
+            return
+        buffers = [b for b in self.model.buffers() if b.is_floating_point()]
+        shared = [p.grad for p in params if p.grad is not None] + buffers
+        weight = torch.tensor([float(n)], device=self.device)
+        total = self.ranks.add(torch.cat([weight, *(v.detach().flatten() * n for v in shared)]))
+        for value, mean in zip(shared, (total[1:] / total[0]).split([v.numel() for v in shared]), strict=True):
+            value.data.copy_(mean.view_as(value))
+
+    # -- one epoch ----------------------------------------------------------------------------------------------------
+
+    def finish_epoch(self, valid: Dataset) -> dict[str, float]:
+        """Validate, schedule, keep the best weights, and add a row to the history; return the row."""
+        at = self.at
+        train, unseen = means(at.sums, self.ranks, self.device), evaluate(self.model, valid, self.device, self.ranks)
+        row = {"epoch": at.epoch, "step": at.step, "seconds": round(at.seconds, 3)}
+        row |= {f"lr_{name}": o.param_groups[0]["lr"] for name, o in self.optimizers.items()}
+        row |= {f"train_{k}": v for k, v in train.items()} | {f"valid_{k}": v for k, v in unseen.items()}
+        for schedule in self.schedules.values():
+            schedule.step(unseen["total"])
+        if unseen["total"] < at.best:
+            at.best, at.best_epoch = unseen["total"], at.epoch
+            self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        at.epoch, at.batch, at.sums = at.epoch + 1, 0, {}
+        if self.ranks.first:
+            history.append(self.run / HISTORY, row)
+        return row
+
+    @property
+    def exhausted(self) -> bool:
+        """Tell whether validation has not improved for the configured number of epochs."""
+        patience = self.model.config.patience
+        return bool(patience) and self.at.epoch - 1 - self.at.best_epoch >= patience
+
+    # -- saving -------------------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that an exact continuation needs."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
+            "schedules": {name: s.state_dict() for name, s in self.schedules.items()},
+            "position": dict(vars(self.at)),
+            "ranks": self.ranks.size,
+        }
+
+    def restore(self, state: dict[str, Any], path: Path) -> None:
+        """Continue from `state`, which was read from `path`.
+
+        Raises
+        ------
+        InputError : it is the state of another model, or of another number of processes.
+        """
+        try:
+            load_weights(self.model, state["model"], path)
+            for name, optimizer in self.optimizers.items():
+                optimizer.load_state_dict(state["optimizers"][name])
+                self.schedules[name].load_state_dict(state["schedules"][name])
+            self.at = Position(**state["position"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: is not the state of this model ({error})") from None
+        if state["ranks"] != self.ranks.size:
+            raise InputError(f"{path}: was trained by {state['ranks']} processes, not {self.ranks.size}; start as many")
+
+    def save(self, number: int | None = None) -> None:
+        """Write the best weights where they are new, then the last state; keep it under epoch `number` too where that is given."""
+        if self.ranks.first:
+            if self.best is not None:
+                save_state(self.run / BEST, {"model": self.best, "epoch": self.at.best_epoch, "loss": self.at.best})
+            save_state(self.run / LAST, self.state())
+            if number is not None:
+                _link(self.run / LAST, self.run / numbered(number))
+        self.best = None
+        self.ranks.wait()
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file a second name, which takes no space until the first is replaced."""
+    target.unlink(missing_ok=True)
+    os.link(source, target)
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of dying of them; a second one acts as usual."""
+    caught: list[int] = []
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, frame: Any) -> None:
+        caught.append(number)
+        signal.signal(number, previous[number])
+
+    for number in previous:
+        signal.signal(number, note)
+    try:
+        yield caught
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def fit(trainer: Trainer, train: Dataset, valid: Dataset, minutes: float = 0.0, report: Callable | None = None) -> str:
+    """Train until the epochs, the patience or the minutes run out, saving as configured; return in words why it ended.
+
+    `report(trainer, row)` gets each epoch's row of the history, to draw and log it. `minutes` are of wall time, 0 for no limit.
+
+    Raises
+    ------
+    Interrupted : SIGINT or SIGTERM, after a save.
+    InputError : too few examples, or a term that is no finite number.
+    """
+    config, at, ranks = trainer.model.config, trainer.at, trainer.ranks
+    total = n_batches(train, config.batch_size)
+    if len(train) // total < 2 * ranks.size or not len(valid):
+        raise InputError(f"{len(train)} examples to train and {len(valid)} to validate on are too few; bring more notes or frames")
+    trainer.model.train()
+    clock = Clock(at.seconds, minutes, config.save_minutes)
+    with _signals() as caught, progress(total=config.epochs * total, initial=at.step, unit="step") as bar:
+        while at.epoch < config.epochs and not trainer.exhausted:
+            for batch in batches(train, config.batch_size, config.seed, at.epoch, skip=at.batch, ranks=ranks):
+                trainer.step(on_device(batch, trainer.device))
+                at.seconds = clock.seconds()
+                bar.update()
+                stop, due = ranks.any(bool(caught), trainer.device), ranks.any(clock.due(), trainer.device)
+                over = ranks.any(clock.over(), trainer.device)
+                if stop or over or due or (config.save_steps and at.step % config.save_steps == 0):
+                    trainer.save()
+                    clock.saved()
+                if stop:
+                    raise Interrupted(caught[0] if caught else signal.SIGTERM)
+                if over:
+                    return "the time is up"
+            row = trainer.finish_epoch(valid)
+            bar.set_postfix(epoch=row["epoch"], train=f"{row['train_total']:.1f}", valid=f"{row['valid_total']:.1f}")
+            if at.epoch % config.save_epochs == 0:
+                trainer.save(number=at.epoch)
+            if report and ranks.first:
+                report(trainer, row)
+    trainer.save()
+    return "validation no longer improves" if trainer.exhausted else "all epochs are done"
+
+
+class Clock:
+    """The time of this training: how long, when to save, when to stop."""
+
+    def __init__(self, seconds: float, minutes: float, save_minutes: float):
+        self.start, self.before = time.monotonic(), seconds
+        self.limit, self.interval, self.last = 60 * minutes, 60 * save_minutes, self.start
+
+    def seconds(self) -> float:
+        """Return the seconds of training so far, earlier sittings included."""
+        return self.before + time.monotonic() - self.start
+
+    def over(self) -> bool:
+        """Tell whether this sitting's time is up."""
+        return bool(self.limit) and time.monotonic() - self.start >= self.limit
+
+    def due(self) -> bool:
+        """Tell whether the interval between saves has passed."""
+        return bool(self.interval) and time.monotonic() - self.last >= self.interval
+
+    def saved(self) -> None:
+        """Start the interval anew."""
+        self.last = time.monotonic()

@@ -1,0 +1,38 @@
+"""What every script does around its work: logging, and errors as one line."""
+
+import logging
+import sys
+from collections.abc import Callable
+
+from utils.config import InputError
+
+INTERRUPTED = 130  # exit code of a process ended by Ctrl-C, by convention 128 + SIGINT
+
+
+def run(main: Callable[[list[str]], int | None]) -> None:
+    """Run a script's `main` on the command line and exit.
+
+    An `InputError` becomes one line on stderr and exit code 2; Ctrl-C exit code 130; anything else keeps its traceback.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        code = main(sys.argv[1:]) or 0
+    except InputError as error:
+        code = fail(str(error))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def fail(message: str) -> int:
+    """Print `message` as one line on stderr and return exit code 2."""
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    return 2
+
+
+def progress(iterable=None, **options):
+    """Return a tqdm bar over `iterable`, silent when stderr is no terminal."""
+    from tqdm import tqdm
+
+    return tqdm(iterable, disable=not sys.stderr.isatty(), dynamic_ncols=True, **options)

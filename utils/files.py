@@ -1,0 +1,54 @@
+"""Files that survive a kill: written aside, flushed to disk, renamed."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from utils.config import InputError
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a path to write aside; on success flush it to disk and rename it to `path`, on failure remove it.
+
+    A reader sees the previous file or the new one, whole, whatever happens in between, a power cut included.
+
+    Raises
+    ------
+    InputError : no space, no permission, or no such folder.
+    """
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.part")  # one name, so that what a kill leaves is overwritten and never piles up
+    try:
+        aside.touch()
+        yield aside
+        _flush(aside)
+        os.replace(aside, path)
+        _flush(path.parent)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); the previous file is kept") from None
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Force a file, or a folder's list of names, to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path`, atomically."""
+    with atomic(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as JSON to `path`, atomically."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
