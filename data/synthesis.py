@@ -23,7 +23,7 @@ CORNER = 400.0  # Hz
 
 
 def voice(
-    zone: Zone, samples: np.ndarray, key: int, velocity: int, held: float, length: int, sample_rate: int, bright: bool
+    zone: Zone, samples: np.ndarray, key: int, velocity: int, held: float, length: int, sample_rate: int, pitched: bool
 ) -> np.ndarray:
     """Return what one zone sounds like.
 
@@ -39,8 +39,8 @@ def voice(
         Number of samples S to return.
     sample_rate
         Their rate in Hz.
-    bright
-        Whether velocity also decides on brightness.
+    pitched
+        Whether velocity also decides on brightness, and an offset (of a microphone, say) is taken away: not for drums.
 
     Returns
     -------
@@ -55,8 +55,8 @@ def voice(
     modulation = modulation_envelope(values, key, held)(seconds[::CONTROL])
     cents = values["initialFilterFc"] + values["modEnvToFilterFc"] * modulation
     signal = low_pass(signal, 440 * 2 ** ((cents - 6900) / 1200), values["initialFilterQ"], sample_rate)
-    if bright:
-        signal = darken(signal, key, velocity, sample_rate)
+    if pitched:
+        signal = darken(without_offset(signal, key, sample_rate), key, velocity, sample_rate)
     gain = 10 ** (-EMU * values["initialAttenuation"] / 200) * (velocity / 127) ** 2  # 40 log10(v / 127) dB (8.4.1)
     return (signal * volume_envelope(values, key, held)(seconds) * gain).astype(np.float32)
 
@@ -166,6 +166,23 @@ def low_pass(signal: np.ndarray, cutoff: np.ndarray, resonance: int, sample_rate
     return filtered.astype(np.float32)
 
 
+def without_offset(signal: np.ndarray, key: int, sample_rate: int) -> np.ndarray:
+    """Return the signal (S,) through a one-pole high-pass at an eighth of the pitch, at most 20 Hz.
+
+    The samples of TimGM6mb's saxophone have an offset as large as their level, which would click at either end. The
+    pitch itself loses 0.07 dB.
+    """
+    from scipy.signal import lfilter
+
+    pole = np.exp(-2 * np.pi * min(frequency_of(key) / 8, 20) / sample_rate)
+    return lfilter([(1 + pole) / 2, -(1 + pole) / 2], [1, -pole], signal)
+
+
+def frequency_of(key: int) -> float:
+    """Return the frequency of a MIDI key in Hz."""
+    return 440 * 2.0 ** ((key - 69) / 12)
+
+
 def darken(signal: np.ndarray, key: int, velocity: int, sample_rate: int) -> np.ndarray:
     """Return the signal as bright as a note played at `velocity`: the softer, the weaker its high partials.
 
@@ -179,7 +196,7 @@ def darken(signal: np.ndarray, key: int, velocity: int, sample_rate: int) -> np.
         return signal
     from scipy import fft
 
-    corner = np.hypot(440 * 2 ** ((key - 69) / 12), CORNER)
+    corner = np.hypot(frequency_of(key), CORNER)
     size = fft.next_fast_len(len(signal) + sample_rate // 20, real=True)  # room for the filter to ring out
     relative = fft.rfftfreq(size, corner / sample_rate).astype(np.float32)
     phase = order * np.arctan(relative)

@@ -80,25 +80,22 @@ def _absorbed(pitch: np.ndarray, length: np.ndarray) -> np.ndarray:
 
 
 def _runs(values: np.ndarray, cuts: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Return where runs of equal values (N,) start and stop, (R,) each; they are cut also where `cuts` (N,) says so."""
-    changes = np.ones(len(values), bool)
-    changes[1:] = values[1:] != values[:-1]
+    """Return where runs of equal values (N,), -1 or more, start and stop, (R,) each; they are cut also where `cuts` (N,) says so."""
+    changes = np.diff(values, prepend=-2) != 0
     start = np.flatnonzero(changes if cuts is None else changes | cuts)
     return start, np.append(start[1:], len(values))[: len(start)]
 
 
 def _struck(level: np.ndarray, pitches: np.ndarray) -> np.ndarray:
     """Tell at which frames (N,) a held pitch is struck again: after a dip, and not while any of the pitches (I, N) changes."""
-    if level.size < 3:
-        return np.zeros(len(level), bool)
-    ahead = np.append(level[1:], level[-1])
+    from scipy.ndimage import binary_dilation
+
+    ahead = np.append(level[1:], level[-1:])
     before, earlier = np.roll(level, 1), np.roll(level, 2)
     rises = (np.maximum(level, ahead) - before >= RISE_DB) & (level > before) & (before <= earlier)
-    changes = np.ones(len(level), bool)
-    changes[1:] = (pitches[:, 1:] != pitches[:, :-1]).any(0)
-    near = np.convolve(changes, np.ones(2 * SHORTEST - 1), "same") > 0
+    changes = np.diff(pitches, prepend=-2).any(0)
     rises[:2] = False  # which have nothing before them
-    return rises & ~near
+    return rises & ~binary_dilation(changes, iterations=SHORTEST - 1)
 
 
 def _voted(labels: Labels, ids: np.ndarray, confidence: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:

@@ -204,9 +204,7 @@ class Model(LatentModel):
         }
         tie = losses.kl if config.regularization_type == "kld" else losses.l2
         rise = losses.warm_up(step, config.warmup)
-        weights = {
-            "nll_signal": 1.0,
-            "nll_symbol": 1.0,
+        weights = {"nll_signal": 1.0, "nll_symbol": config.symbol,
             "kl_signal": rise * config.beta_1,
             "kl_symbol": rise * config.beta_2,
         }

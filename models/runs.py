@@ -27,8 +27,8 @@ def read_config(folder: Path) -> tuple[str, TrainConfig]:
     folder = Path(folder)
     try:
         system, config, _ = read_run(folder)
-    except OverflowError as error:
-        raise InputError(f"{folder / CONFIG}: holds an absurd number ({error})") from None
+    except (OverflowError, TypeError) as error:
+        raise InputError(f"{folder / CONFIG}: holds what no run can have ({error}); it may be damaged") from None
     for name, field in type(config).__dataclass_fields__.items():
         if field.metadata.get("group", TRAINING) not in (TRAINING, SAVING) and _largest(getattr(config, name)) > LARGEST:
             raise InputError(f"{folder / CONFIG}: {name} is {getattr(config, name)}, which is absurd; it may be damaged")

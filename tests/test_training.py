@@ -1,0 +1,266 @@
+"""The loop: exact resume from any step, saves, schedules, early stopping, NaN, interruptions."""
+
+import math
+import os
+import signal
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+from models import training
+from models.base import LatentModel, Losses, ParamGroup
+from models.config import TrainConfig
+from models.epochs import batches, evaluate, n_batches
+from models.losses import Normal
+from models.run_folder import BEST, HISTORY, LAST, numbered
+from models.training import Interrupted, Trainer, fit
+from utils import history
+from utils.checkpoint import load_state
+from utils.config import InputError
+
+CPU = torch.device("cpu")
+
+
+class Points:
+    """A dataset of random points, with fresh noise in every batch."""
+
+    def __init__(self, n=23):
+        self.x = torch.randn(n, 3, generator=torch.Generator().manual_seed(1))
+
+    def __len__(self):
+        return len(self.x)
+
+    def order(self, random):
+        return torch.randperm(len(self.x), generator=random)
+
+    def batch(self, rows, random):
+        return {"x": self.x[rows] + 0.01 * torch.randn(len(rows), 3, generator=random)}
+
+    def fingerprint(self):
+        return "points"
+
+
+class Toy(LatentModel):
+    """A small VAE with a second phase, noise, and batch statistics."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config, self.latent_shape = config, (2,)
+        self.encoder, self.norm, self.decoder, self.critic = nn.Linear(3, 2), nn.BatchNorm1d(2), nn.Linear(2, 3), nn.Linear(3, 1)
+
+    def phases(self):
+        critic = list(self.critic.parameters())
+        vae = [*self.encoder.parameters(), *self.norm.parameters(), *self.decoder.parameters()]
+        return {"vae": ParamGroup(vae, self.config.lr), "critic": ParamGroup(critic, 1e-2)}
+
+    def forward(self, batch, step=0, phase="vae"):
+        if phase == "critic":
+            loss = (self.critic(batch["x"]) - 1).square().mean()
+            return Losses(loss, {"critic": loss})
+        mean = self.norm(self.encoder(batch["x"]))
+        z = Normal(mean, torch.full_like(mean, 0.01)).rsample() if self.training else mean
+        error = (self.decoder(z) - batch["x"]).square().sum(-1).mean()
+        return Losses(error, {"nll_x": error})
+
+
+@dataclass(frozen=True)
+class ToyConfig(TrainConfig):
+    epochs: int = 4
+    batch_size: int = 5
+    lr: float = 1e-2
+    save_minutes: float = 0.0
+
+
+def trainer(folder, **changes):
+    torch.manual_seed(3)
+    folder.mkdir(exist_ok=True)
+    return Trainer(Toy(ToyConfig(**changes)), folder, CPU)
+
+
+def run(folder, stop_after=None, resume=False, **changes):
+    """Train in `folder`, ending the process' work without a further save after `stop_after` steps."""
+    t = trainer(folder, **changes)
+    if resume:
+        t.restore(load_state(folder / LAST), folder / LAST)
+        history.truncate(folder / HISTORY, t.at.epoch)
+    if stop_after is not None:
+        step = t.step
+
+        def killed(batch):
+            if t.at.step == stop_after:
+                raise KeyError("killed")
+            step(batch)
+
+        t.step = killed
+    try:
+        fit(t, Points(), Points(9))
+    except KeyError:
+        pass
+    return t
+
+
+def same_state(a, b):
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same_state(a[k], b[k]) for k in a if k != "seconds")
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(same_state, a, b))
+    return a == b
+
+
+def rows(folder):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in history.read(folder / HISTORY)]
+
+
+TOTAL = 4 * n_batches(Points(), 5)
+
+
+@pytest.mark.parametrize("stop", range(1, TOTAL + 1))
+def test_resume_is_exact_from_any_step(tmp_path, stop):
+    run(tmp_path / "whole", save_steps=3)
+    run(tmp_path / "broken", stop_after=stop, save_steps=1)
+    torch.manual_seed(99)  # whatever the generators hold, the run does not depend on it
+    run(tmp_path / "broken", resume=True, save_steps=3)
+    for name in (LAST, BEST):
+        assert same_state(load_state(tmp_path / "whole" / name), load_state(tmp_path / "broken" / name))
+    assert rows(tmp_path / "whole") == rows(tmp_path / "broken")
+    assert len(rows(tmp_path / "whole")) == 4
+
+
+def test_saving_drawing_and_evaluating_do_not_change_the_run(tmp_path):
+    run(tmp_path / "a", save_steps=1, save_epochs=1)
+    run(tmp_path / "b", save_steps=0, save_epochs=100)
+    assert same_state(load_state(tmp_path / "a" / LAST), load_state(tmp_path / "b" / LAST))
+
+
+def test_other_seeds_are_other_runs(tmp_path):
+    run(tmp_path / "a", seed=0)
+    run(tmp_path / "b", seed=1)
+    assert not same_state(load_state(tmp_path / "a" / LAST), load_state(tmp_path / "b" / LAST))
+
+
+def test_numbered_saves_are_kept(tmp_path):
+    run(tmp_path / "a", save_epochs=2)
+    assert load_state(tmp_path / "a" / numbered(2))["position"]["epoch"] == 2
+    assert same_state(load_state(tmp_path / "a" / numbered(4)), load_state(tmp_path / "a" / LAST))
+
+
+def test_every_example_is_seen_once_an_epoch():
+    seen = torch.cat([b["x"] for b in batches(Points(), 5, 0, 0)])
+    assert len(seen) == 23
+    sizes = {len(b["x"]) for b in batches(Points(), 5, 0, 0)}
+    assert max(sizes) - min(sizes) <= 1
+    assert len(seen.unique(dim=0)) == 23
+
+
+def test_batches_follow_their_seeds_and_can_be_skipped():
+    first = [b["x"] for b in batches(Points(), 5, 0, 7)]
+    again = [b["x"] for b in batches(Points(), 5, 0, 7, skip=2)]
+    assert all(torch.equal(a, b) for a, b in zip(first[2:], again, strict=True))
+    assert not torch.equal(first[0], next(batches(Points(), 5, 0, 8))["x"])
+
+
+def test_ranks_share_a_batch():
+    from utils.device import Ranks
+
+    whole = Points().order(torch.Generator().manual_seed(0))
+    parts = [torch.cat([b["x"].round(decimals=0) for b in batches(Points(), 6, 1, ranks=Ranks(r, 2))]) for r in (0, 1)]
+    assert sum(map(len, parts)) == len(whole)
+
+
+def test_the_best_weights_are_those_of_the_lowest_validation_loss(tmp_path):
+    t = run(tmp_path / "a", lr=0.5, epochs=12)
+    losses = [row["valid_total"] for row in rows(tmp_path / "a")]
+    best = load_state(tmp_path / "a" / BEST)
+    assert best["epoch"] == losses.index(min(losses))
+    t.model.load_state_dict(best["model"])
+    assert evaluate(t.model, Points(9), CPU)["total"] == pytest.approx(min(losses))
+
+
+def test_patience_stops(tmp_path):
+    t = trainer(tmp_path / "a", epochs=1000, patience=3, lr=1.0)
+    assert "no longer improves" in fit(t, Points(), Points(9))
+    assert t.at.epoch == t.at.best_epoch + 4
+
+
+def test_a_plateau_shrinks_the_rates(tmp_path):
+    run(tmp_path / "a", epochs=60, plateau=2, lr=1.0)
+    rates = [row["lr_vae"] for row in rows(tmp_path / "a")]
+    falls = [after / before for before, after in pairwise(rates) if after != before]
+    assert falls
+    assert falls == pytest.approx([0.2] * len(falls))
+
+
+def test_clipping_bounds_the_update(tmp_path):
+    t = trainer(tmp_path / "a", clip=1e-3)
+    t.step(Points().batch(torch.arange(5), torch.Generator()))
+    norm = torch.cat([p.grad.flatten() for p in t.groups["vae"].params]).norm()
+    assert norm.item() == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_the_time_budget_ends_with_a_save(tmp_path):
+    t = trainer(tmp_path / "a", epochs=10**9)
+    assert "time" in fit(t, Points(), Points(9), minutes=0.003)
+    assert load_state(tmp_path / "a" / LAST)["position"]["step"] == t.at.step
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_save_and_stop(tmp_path, number):
+    t = trainer(tmp_path / "a", epochs=10**9)
+    step = t.step
+
+    def interrupted(batch):
+        step(batch)
+        if t.at.step == 7:
+            os.kill(os.getpid(), number)
+
+    t.step = interrupted
+    with pytest.raises(Interrupted) as caught:
+        fit(t, Points(), Points(9))
+    assert caught.value.code == 128 + number
+    assert load_state(tmp_path / "a" / LAST)["position"]["step"] == 7
+
+
+def test_nan_stops_with_term_and_step_and_keeps_the_last_save(tmp_path):
+    t = trainer(tmp_path / "a", save_steps=1)
+    step = t.step
+
+    def poisoned(batch):
+        if t.at.step == 6:
+            batch["x"][0, 0] = math.nan
+        step(batch)
+
+    t.step = poisoned
+    with pytest.raises(InputError, match=r"nll_x became nan at epoch 1, step 6"):
+        fit(t, Points(), Points(9))
+    assert load_state(tmp_path / "a" / LAST)["position"]["step"] == 6
+
+
+def test_too_little_data_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="too few"):
+        fit(trainer(tmp_path / "a"), Points(1), Points(9))
+    with pytest.raises(InputError, match="too few"):
+        fit(trainer(tmp_path / "a"), Points(), Points(0))
+
+
+def test_a_state_of_another_model_or_world_is_refused(tmp_path):
+    t = run(tmp_path / "a")
+    state = load_state(tmp_path / "a" / LAST)
+    for broken in ({}, {**state, "ranks": 2}, {**state, "optimizers": {}}, {**state, "position": {"epoch": 1, "no": 2}}):
+        with pytest.raises(InputError):
+            t.restore(broken, tmp_path)
+
+
+def test_bf16_trains(tmp_path):
+    t = run(tmp_path / "a", precision="bf16")
+    assert math.isfinite(t.at.best)
+
+
+def test_validate_refuses_what_does_not_go_together():
+    with pytest.raises(InputError, match="lr"):
+        replace(ToyConfig(), lr=0.0).validate()
+    assert training.Clock(0.0, 0.0, 0.0).over() is False
