@@ -67,8 +67,8 @@ def main(argv: list[str]) -> int:
     """Play as the command line `argv` says; return the exit code."""
     args = parser().parse_args(argv)
     mode = MODES[args.mode]
-    if args.threads < 0 or args.griffinlim_iters < 0:
-        raise InputError("--threads and --griffinlim_iters must not be negative")
+    if args.threads < 0 or args.griffinlim_iters < 1:
+        raise InputError("--threads must be 0 or more, --griffinlim_iters 1 or more")
     if mode.suffixes and not args.input:
         raise InputError(f"{args.mode}: give files with -i, or folders of them")
     attempts = Attempts()
@@ -236,15 +236,17 @@ def info(run: Path, out: Path, files: dict, args: argparse.Namespace, attempts: 
 
 def _configuration(config: Any) -> Iterator[str]:
     """Yield the lines that say what a run was made with, under the headings of ``lt_train.py --help``."""
-    heading = None
+    groups: dict[str, list[str]] = {}
     for field in fields(config):
-        value, group = getattr(config, field.name), field.metadata.get("group", "from the corpus")
-        if group != heading:
-            yield f"  {group}"
-            heading = group
+        value = getattr(config, field.name)
         tables = value.items() if isinstance(value, dict) else [("", value)]
+        lines = groups.setdefault(field.metadata.get("group", "from the corpus"), [])
         for name, content in tables:
-            yield f"    {f'{field.name} {name}'.strip():<22}{shown(tuple(content) if isinstance(content, list) else content)}"
+            words = shown(tuple(content) if isinstance(content, list) else content)
+            lines.append(f"    {f'{field.name} {name}'.strip():<22}{words}")
+    for group, lines in groups.items():
+        yield f"  {group}"
+        yield from lines
 
 
 @dataclass(frozen=True)

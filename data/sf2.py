@@ -132,9 +132,7 @@ class Bank:
         for parent, field, child in _INDICES:
             index = self._records[parent][field].astype(np.int64)
             if (np.diff(index) < 0).any() or index[-1] >= len(self._records[child]):
-                raise InputError(
-                    f"{name}: the {parent} list does not fit the {child} list; take an undamaged SoundFont"
-                )
+                raise InputError(f"{name}: the {parent} list does not fit the {child} list; take an undamaged SoundFont")
         if (self._records["shdr"]["type"] & _VORBIS).any():
             raise InputError(f"{name}: its samples are compressed (sf3); convert it to sf2, say with sf3convert -x")
 
@@ -253,9 +251,7 @@ def _walk(content: np.ndarray, name: str | Path) -> Iterator[tuple[bytes, np.nda
     while place + 8 <= len(content):
         size = int.from_bytes(content[place + 4 : place + 8].tobytes(), "little")
         if place + 8 + size > len(content):
-            raise InputError(
-                f"{name}: truncated, a chunk of {size} bytes goes beyond its end; take it anew from its source"
-            )
+            raise InputError(f"{name}: truncated, a chunk of {size} bytes goes beyond its end; take it anew from its source")
         yield content[place : place + 4].tobytes(), content[place + 8 : place + 8 + size]
         place += 8 + size + size % 2
 
@@ -264,7 +260,5 @@ def _records(chunks: Mapping[bytes, np.ndarray], key: bytes, name: str | Path) -
     """Return the records of one list; the last one only ends it (7.2)."""
     dtype, body = _RECORDS[key], chunks[key]
     if not len(body) or len(body) % dtype.itemsize:
-        raise InputError(
-            f"{name}: its {key.decode()} chunk has {len(body)} bytes, not whole records; take an undamaged one"
-        )
+        raise InputError(f"{name}: its {key.decode()} chunk has {len(body)} bytes, not whole records; take an undamaged one")
     return body.view(dtype)

@@ -26,6 +26,7 @@ from utils.paths import make_folder
 RENDERING = 1  # raised when the same settings would sound otherwise, so that no stale corpus is taken for a new one
 SETTINGS = "rendering.json"
 TABLE = "notes.csv"
+SECONDS, SAMPLE_RATE = 2.0, 22050  # of the default corpus; s, Hz
 LENGTHS = (0.1, 60.0)  # s
 
 
@@ -83,7 +84,7 @@ def default_corpus(cache_folder: str | Path, instruments: Sequence[str] | None =
         As `make_corpus`.
     """
     instruments = tuple(instruments or DEFAULT_INSTRUMENTS)
-    settings = _settings(SoundFont.load(soundfont), instruments, seconds=2.0, sample_rate=22050)
+    settings = _settings(SoundFont.load(soundfont), instruments, SECONDS, SAMPLE_RATE)
     name = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     return make_corpus(Path(cache_folder) / f"instruments-{name}", instruments, soundfont)
 
@@ -92,8 +93,8 @@ def make_corpus(
     folder: str | Path,
     instruments: Sequence[str] = DEFAULT_INSTRUMENTS,
     soundfont: str | Path | None = None,
-    seconds: float = 2.0,
-    sample_rate: int = 22050,
+    seconds: float = SECONDS,
+    sample_rate: int = SAMPLE_RATE,
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
@@ -115,7 +116,7 @@ def make_corpus(
     sample_rate
         In Hz.
     workers
-        Number of processes; None is one for each core.
+        Number of threads; None is one for each core.
     progress
         Whether to show a bar, if stderr is a terminal.
 
@@ -146,8 +147,9 @@ def _check(font: SoundFont, instruments: Sequence[str], seconds: float, sample_r
         wrong = f"unknown instrument {unknown[0]}" if unknown else "no instrument, or one given twice"
         raise InputError(f"{wrong}: choose from {', '.join(INSTRUMENTS)}")
     for name in instruments:
-        if INSTRUMENTS[name].program not in font.programs():
-            raise InputError(f"{font.path}: it has no {name} (program {INSTRUMENTS[name].program}); give another SoundFont")
+        program = INSTRUMENTS[name].program
+        if program not in font.programs():
+            raise InputError(f"{font.path}: it has no {name} (program {program}); give another SoundFont")
     if not LENGTHS[0] <= seconds <= LENGTHS[1]:
         raise InputError(f"notes of {seconds} s: the length must lie within {LENGTHS[0]}-{LENGTHS[1]} s")
     if not RATES[0] <= sample_rate <= RATES[1]:
@@ -173,7 +175,8 @@ def _claim(folder: Path, settings: dict) -> bool:
         found = read_json(path)
         for name, value in settings.items():
             if found.get(name) != value:
-                raise InputError(f"{folder}: rendered with {name} {found.get(name)}, not {value}; choose another folder")
+                given = f"{name} {found.get(name)}, not {value}"
+                raise InputError(f"{folder}: it was rendered with {given}; choose another folder")
         return (folder / TABLE).exists()
     if any(not item.name.endswith(".part") for item in folder.iterdir()):
         raise InputError(f"{folder}: it holds something else; choose a new or empty folder")
@@ -182,8 +185,8 @@ def _claim(folder: Path, settings: dict) -> bool:
 
 
 def _render_all(jobs: Sequence[tuple], workers: int | None) -> Iterator[None]:
-    """Do the jobs, in several threads; they are mostly inside libraries that leave the interpreter free."""
-    pool = ThreadPoolExecutor(workers or len(os.sched_getaffinity(0)))
+    """Do the jobs, in threads: nearly all their time passes in numpy, soxr and libsndfile, which free the interpreter."""
+    pool = ThreadPoolExecutor(workers or os.cpu_count())
     try:
         for future in as_completed([pool.submit(_render, *job) for job in jobs]):
             yield future.result()
@@ -201,8 +204,10 @@ def _render(font: SoundFont, folder: Path, key: Key, seconds: float, sample_rate
             continue
         sound = font.note(program, key.pitch, velocity_of(dynamics), seconds, sample_rate, release=False)
         if np.abs(sound).max() > SILENT:
+            encoded = io.BytesIO()  # so that a full disk shows as an OSError
+            soundfile.write(encoded, sound, sample_rate, subtype="PCM_16", format="FLAC")
             with atomic(folder / file) as aside:
-                soundfile.write(aside, sound, sample_rate, subtype="PCM_16", format="FLAC")
+                aside.write_bytes(encoded.getbuffer())
 
 
 def _table(folder: Path, keys: Sequence[Key]) -> str:

@@ -80,7 +80,7 @@ def _absorbed(pitch: np.ndarray, length: np.ndarray) -> np.ndarray:
 
 
 def _runs(values: np.ndarray, cuts: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Return where runs of equal values (N,), -1 or more, start and stop, (R,) each; they are cut also where `cuts` (N,) says so."""
+    """Return where runs of equal values (N,), -1 or more, start and stop, (R,) each; `cuts` (N,) tells where else to cut."""
     changes = np.diff(values, prepend=-2) != 0
     start = np.flatnonzero(changes if cuts is None else changes | cuts)
     return start, np.append(start[1:], len(values))[: len(start)]

@@ -5,12 +5,12 @@ from functools import partial
 
 import numpy as np
 import pytest
-from fonts import RAMP, RATE, font, frequency_of, loaded, play, tone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data import sf2
 from data.sampler import GAIN, SoundFont
+from tests.fonts import RAMP, RATE, font, frequency_of, loaded, play, tone
 from utils.config import InputError
 
 

@@ -5,12 +5,12 @@ from functools import partial
 
 import numpy as np
 import pytest
-from fonts import RATE, frequency_of, loaded
 
 from data import soundfont
 from data.notes import Notes, Track
 from data.sampler import SoundFont
 from data.soundfont import INSTRUMENTS, Instrument, default_corpus, make_corpus
+from tests.fonts import RATE, frequency_of, loaded
 from utils.config import InputError
 
 
