@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help venv dev oracle test bench format clean
+.PHONY: help venv dev oracle test bench demo format clean
 
 help:  ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -20,10 +20,12 @@ test: $(VENV)/.dev $(VENV)/.oracle  ## check the format, the style and the behav
 	$(BIN)/ruff check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8
 
-bench: $(VENV)/.runtime  ## run the benchmarks
-	@for script in benchmarks/[!_]*.py; do \
-		echo "$$script"; PYTHONPATH=. $(BIN)/python "$$script" || exit 1; \
-	done
+bench: $(VENV)/.oracle  ## time the transform and the training step against peers and limits
+	$(BIN)/python -m benchmarks.nsgt
+	$(BIN)/python -m benchmarks.training
+
+demo: $(VENV)/.runtime  ## train a small run, play a score with it, transcribe a recording with it, in under 10 minutes
+	$(BIN)/python -m benchmarks.demo
 
 format: $(VENV)/.dev  ## mend format and style
 	$(BIN)/ruff check --fix .

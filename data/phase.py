@@ -89,17 +89,68 @@ def integrate(magnitudes: Tensor, transform: NSGT, known: Tensor | None = None) 
     cycles = (centres[:-1] + (centres[1:] - centres[:-1]) * place) / points  # per point
     above, below = pad(magnitudes[..., 1:, :], (0, 0, 0, 1)), pad(magnitudes[..., :-1, :], (0, 0, 1, 0))
     upwards = above > below
+    own = magnitudes >= torch.maximum(above, below)
+
+    def shared(values):  # of the band itself or of the neighbour on whose partial it lies
+        neighbour = torch.where(upwards, pad(values[..., 1:, :], (0, 0, 0, 1)), pad(values[..., :-1, :], (0, 0, 1, 0)))
+        return torch.where(own, values, neighbour)
+
     advance = torch.where(upwards, pad(cycles, (0, 0, 0, 1)), pad(cycles, (0, 0, 1, 0)))
-    advance = advance - advance.round()  # whole cycles would cost precision
+    advance = shared(advance - advance.round())  # whole cycles would cost precision
     phase = advance.cumsum(-1) - advance / 2
     carrier = centres * torch.arange(points, device=centres.device) % points / points  # coefficients turn against it
     if known is not None:
         middle = known.shape[-1] * points // (2 * transform.length)
         heard = transform.forward(pad(known, (0, transform.length - known.shape[-1])))[..., middle].angle() / (2 * torch.pi)
         phase = phase + (heard + carrier[:, middle] - phase[..., middle])[..., None]
-    phase = torch.where(
-        magnitudes >= torch.maximum(above, below),
-        phase,
-        torch.where(upwards, pad(phase[..., 1:, :], (0, 0, 0, 1)), pad(phase[..., :-1, :], (0, 0, 1, 0))),
-    )
-    return torch.polar(torch.ones_like(phase), 2 * torch.pi * (phase - carrier))
+    return torch.polar(torch.ones_like(phase), 2 * torch.pi * (shared(phase) - carrier))
+
+
+def stream(
+    chunks: Iterable[Tensor], transform: NSGT, context: int, iterations: int = 15, momentum: float = 0.99
+) -> Iterator[Tensor]:
+    """Yield samples (..., n) of magnitudes that come in chunks (..., F, m) of any lengths, in bounded memory.
+
+    The transform works on blocks of M points. The first `context` points of a block are samples made before, which it continues;
+    as many points at its end only look ahead and are made again, and a part of them fades into the next block.
+
+    Raises
+    ------
+    InputError
+        If `context` leaves no room in a block or is no whole number of samples.
+    """
+    if not 0 < 2 * context < transform.frames or context * transform.length % transform.frames:
+        raise InputError(
+            f"A context of {context} points does not fit blocks of {transform.frames} points and {transform.length} samples; "
+            f"give a whole number of samples and less than half a block."
+        )
+    k = context * transform.length // transform.frames  # samples of context
+    new = transform.length - 2 * k
+    before = None
+    for magnitudes, points in _blocks(chunks, transform.frames, context):
+        before = magnitudes.new_zeros(*magnitudes.shape[:-2], transform.length) if before is None else before
+        known = before[..., new : new + k]
+        start = integrate(magnitudes, transform, known)
+        samples = retrieve(magnitudes, transform.forward, transform.inverse, iterations, momentum, start, known=known)
+        before = _fade(before[..., new:], samples, k)
+        yield before[..., k : k + points * transform.length // transform.frames]
+
+
+def _fade(old, new, k):
+    """Return samples new (..., S) that from k on come out of old ones (..., 2 k), which stand at the same places."""
+    n = k // 8
+    weight = torch.arange(1, n + 1, dtype=new.dtype, device=new.device) / (n + 1)
+    return torch.cat([new[..., :k], torch.lerp(old[..., k : k + n], new[..., k : k + n], weight), new[..., k + n :]], -1)
+
+
+def _blocks(chunks, points, context):
+    """Yield (block of magnitudes (..., F, points), number of points in it that are new), the first after silence."""
+    hop, buffer = points - 2 * context, None
+    for chunk in chunks:
+        buffer = pad(chunk, (context, 0)) if buffer is None else torch.cat([buffer, chunk], -1)
+        while buffer.shape[-1] >= points:
+            yield buffer[..., :points], hop
+            buffer = buffer[..., hop:]
+    while buffer is not None and buffer.shape[-1] > context:
+        yield pad(buffer, (0, points - buffer.shape[-1])), min(hop, buffer.shape[-1] - context)
+        buffer = buffer[..., hop:]

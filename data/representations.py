@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from data import audio
+from data import audio, phase
 from data.audio import Audio
 from data.nsgt import NSGT, frequencies, geometry
 from utils.config import InputError
@@ -112,10 +112,9 @@ class NSGTMagnitude(Representation):
 
         With `fine`, the frames are time points of the transform, ten times as many a second.
         """
-        from data import phase
-
         points = frames if fine else _refined(frames)
-        yield from phase.synthesise(points, _plan(self), SUBFRAMES * CONTEXT, self.hop // SUBFRAMES, iterations)
+        for samples in phase.stream((p.T for p in points), _plan(self), SUBFRAMES * CONTEXT, iterations):
+            yield samples.numpy()
 
 
 def _refined(frames: Iterable[Tensor]) -> Iterator[Tensor]:

@@ -36,9 +36,9 @@ class VAE(nn.Module):
         super().__init__()
         below = [inputs, *config.dims[:-1]]
         hidden = [config.hidden(modality, layer) for layer in range(len(config.dims))]
-        self.encoders = nn.ModuleList(Hidden(a, *h) for a, h in zip(below, hidden, strict=True))
+        self.encoders = nn.ModuleList(Hidden(a, *h, config.dropout) for a, h in zip(below, hidden, strict=True))
         self.posteriors = nn.ModuleList(NormalHead(h[0], d) for h, d in zip(hidden, config.dims, strict=True))
-        self.decoders = nn.ModuleList(Hidden(d, *h) for h, d in zip(hidden, config.dims, strict=True))
+        self.decoders = nn.ModuleList(Hidden(d, *h, config.dropout) for h, d in zip(hidden, config.dims, strict=True))
         self.priors = nn.ModuleList(NormalHead(h[0], d) for h, d in zip(hidden[1:], config.dims[:-1], strict=True))
 
     def infer(self, x: Tensor) -> tuple[list[Normal], list[Tensor]]:

@@ -60,6 +60,7 @@ class Config(TrainConfig):
     hidden_num_1: tuple[int, ...] = option((2,), "hidden layers of the signal VAE, likewise", MODELS, minimum=1)
     hidden_dims_2: tuple[int, ...] = option((800,), "width of the symbol VAE's hidden layers, likewise", MODELS, minimum=1)
     hidden_num_2: tuple[int, ...] = option((2,), "hidden layers of the symbol VAE, likewise", MODELS, minimum=1)
+    dropout: float = option(0.0, "share of hidden units that are dropped in training", MODELS, minimum=0)
     label_type: str = option(
         "categorical", "likelihood of the labels: one of K, or independent bits", MODELS, ("binary", "categorical")
     )
@@ -99,6 +100,8 @@ class Config(TrainConfig):
         if len(set(self.instruments)) < len(self.instruments):
             raise InputError("--instruments: the same instrument twice")
         self._validate_frames()
+        if self.dropout >= 1:
+            raise InputError(f"--dropout {self.dropout:g}: must be less than 1")
         if not self.fmin < self.fmax <= self.sample_rate / 2:
             raise InputError(
                 f"--fmin {self.fmin:g} --fmax {self.fmax:g}: must rise and stay below half of --sample_rate {self.sample_rate}"

@@ -18,16 +18,16 @@ def linear(inputs: int, outputs: int, gain: float = 1.0) -> nn.Linear:
 
 
 class Hidden(nn.Module):
-    """A stack of linear, batch normalisation and ReLU layers of one width; residual where a layer keeps its width.
+    """A stack of linear, batch normalisation, ReLU and dropout layers of one width; residual where a layer keeps its width.
 
     Input (B, inputs), output (B, width).
     """
 
-    def __init__(self, inputs: int, width: int, layers: int):
+    def __init__(self, inputs: int, width: int, layers: int, dropout: float = 0.0):
         super().__init__()
         widths = [inputs] + [width] * layers
         pairs = itertools.pairwise(widths)
-        self.layers = nn.ModuleList(nn.Sequential(linear(a, b, math.sqrt(2)), nn.BatchNorm1d(b), nn.ReLU()) for a, b in pairs)
+        self.layers = nn.ModuleList(nn.Sequential(linear(a, b, math.sqrt(2)), nn.BatchNorm1d(b), nn.ReLU(), nn.Dropout(dropout)) for a, b in pairs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the last layer's output, (B, width)."""

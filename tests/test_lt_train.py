@@ -87,7 +87,7 @@ def test_a_run_has_what_it_needs(train):
 
 
 def test_it_learns(train):
-    words = "--split frames --epochs 40 --hidden_dims_1 64 --transfer 1 --symbol 10 --noise 0.05 --lr 5e-3 --cross_1 1 --floor 1e-3"
+    words = "--split frames --frames --epochs 40 --dims 16 --hidden_dims_1 64 --transfer 1 --symbol 30 --noise 0.05 --lr 5e-3"
     _, folder, scores = train(*words.split(), "--instruments", "reed")
     assert rows(folder)[-1]["valid_total"] < rows(folder)[0]["valid_total"]
     assert scores["success_octave_frame"] >= 0.9
