@@ -199,7 +199,7 @@ def midi(player: "Player", path: Path, target: Path, args: argparse.Namespace) -
     notes = labels.with_dynamics(notes, args.dynamics) if args.dynamics else notes
     layers, seconds = labels.assign(notes), notes.duration
     rate, pictures = signal.frame_rate * SUBFRAMES, [Picture() for _ in layers]
-    points = math.ceil(seconds * rate)
+    points = math.ceil(seconds * rate) + 1  # so that rounding leaves no sample out
     scores = [player.score(labels, layer, number, points, rate) for number, layer in enumerate(layers)]
     sound = up_to(player.sound(scores, pictures, fine=True), lambda: round(seconds * signal.sample_rate))
     write_sound(Path(f"{target}.wav"), sound, signal.sample_rate, seconds)

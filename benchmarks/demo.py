@@ -21,7 +21,7 @@ from utils import cli
 from utils.config import read_json
 from utils.paths import make_folder
 
-MELODY = "C5 E5 G5 C6 B5 G5 A5 F5 D5 E5 D5 C5".split()
+MELODY = ["C5", "E5", "G5", "C6", "B5", "G5", "A5", "F5", "D5", "E5", "D5", "C5"]
 VELOCITIES = (96, 80, 80, 112, 80, 64, 80, 64, 49, 64, 49, 80)
 BEAT, HELD = 0.5, 0.9  # s from note to note, and the part of it that sounds
 FLUTE = 73  # General MIDI program

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.files import atomic
 from utils.config import InputError
+from utils.files import atomic
 
 MAX_SECONDS = 3600.0  # of a file held in memory; longer ones are streamed
 RATES = (1_000, 768_000)  # Hz; outside, a hostile header could make resampling fill the memory

@@ -104,7 +104,7 @@ class _Factored:
     (J. W. Cooley, J. W. Tukey, 1965). Windows are narrow, so few a occur.
     """
 
-    def __init__(self, n: int, p: int, width: int, **like):
+    def __init__(self, n: int, p: int, width: int, dtype: torch.dtype, device: torch.device):
         q, self.n, self.p = n // p, n, p
         self.low, high = -(width // 2) // p, (width - width // 2 - 1) // p
         self.span = high - self.low + 1
@@ -112,7 +112,7 @@ class _Factored:
         a, b, k = np.arange(self.low, high + 1), np.arange(p), np.arange(q)
 
         def turns(i, j, n):
-            return torch.as_tensor(np.exp(2j * np.pi * (np.outer(i, j) % n) / n), **like)
+            return torch.as_tensor(np.exp(2j * np.pi * (np.outer(i, j) % n) / n), dtype=dtype, device=device)
 
         self.coarse, self.twiddle, self.fine = turns(a, k, q), turns(b, k, n), turns(b, b, p)
 
@@ -152,22 +152,20 @@ class NSGT:
         ``octave``: bands of similar width share a length fit for FFTs, a list of tensors (..., F_g, M_g), lowest bands first.
         ``ragged``: each band has as many points as its window has bins, a list like that; F_g consecutive bands are as long.
     frames : int, "fast" or None
-        M of the matrix form: None as many points as the widest window has bins, "fast" the next fast length, or any number.
-        If it is less than the widest window, what comes out is a selection of points of a finer transform, without inverse.
-    shift : float
-        The points lie later by this part of their distance.
+        M of the matrix form: as many points as the widest window has bins (None), the next length that suits FFTs ("fast"), or
+        any number from that of None up.
     ends : bool
         Keep the bands of DC and Nyquist, first and last, without which the inverse is exact only between fmin and fmax.
     dtype, device
         Of the samples.
 
-    A sine of amplitude 1 has the magnitude S / 2 M (where points are a selection, with the M of the finer transform).
+    A sine of amplitude 1 has the magnitude S / 2 M where it meets the centre of a band.
     """
 
     def __init__(
         self, length: int, sample_rate: float = 22050, fmin: float = 30.0, fmax: float = 11000.0, bins_per_octave: float = 48,
         scale: str = "octave", n_bins: int | None = None, form: str = "matrix", frames: int | str | None = None,
-        shift: float = 0.0, ends: bool = False, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu",
+        ends: bool = False, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu",
     ):  # fmt: skip
         if length < MIN_WIDTH:
             raise InputError(f"A signal of {length} samples is too short to transform; give at least {MIN_WIDTH}.")
@@ -175,36 +173,32 @@ class NSGT:
             raise InputError(f"fmax {fmax} Hz is not below half the sample rate, {sample_rate / 2} Hz; choose a lower fmax.")
         if form not in FORMS:
             raise InputError(f"The form {form!r} is not known; choose one of {', '.join(FORMS)}.")
-        if frames is not None and (form != "matrix" or (frames != "fast" and frames < 1)):
-            raise InputError(f"frames={frames!r} with the {form} form: give a positive number, and only with the matrix form.")
         self.length, self.form, self.dtype, self.device = length, form, dtype, torch.device(device)
         self.frequencies = frequencies(scale, fmin, fmax, bins_per_octave, n_bins)
-        self._plan(*geometry(self.frequencies, length, sample_rate), ends, frames, shift)
-
-    def _plan(self, positions, widths, ends, frames, shift):
-        """Set up the groups of bands that are transformed together: for each bin of their windows, whence, whither, how much."""
+        positions, widths = geometry(self.frequencies, length, sample_rate)
         kept = np.arange(len(widths)) if ends else np.arange(1, len(widths) - 1)
-        widest = int(widths[kept].max())
-        lengths = _lengths(self.form, frames, widths, widest)
-        self.frames = int(lengths[0]) if self.form == "matrix" else None
-        folds = -(-widest // self.frames) if self.frames else 1
-        self.invertible = folds == 1
         self.positions = torch.as_tensor(positions[kept], device=self.device)
+        lengths = _lengths(form, frames, widths, int(widths[kept].max()))
+        self.frames = int(lengths[0]) if form == "matrix" else None
+        self.groups = self._groups(positions, widths, lengths, kept)
 
+    def _groups(self, positions, widths, lengths, kept):
+        """Return the runs of kept bands that are transformed together."""
         band, offset, bins, sign, gain = _windows(positions, widths, self.length)
         dual = _dual(band, bins, sign, gain, lengths, self.length)
-        factor = _factor(self.frames) if self.frames and self.invertible else None
-        labels = np.log2(widest / widths).astype(int) if factor else lengths
-        like = {"dtype": self.dtype.to_complex(), "device": self.device}
-        self.groups = []
-        for run in np.split(kept, np.flatnonzero(np.diff(labels[kept])) + 1):
-            n = int(lengths[run[0]])
-            kernel = _Factored(n, factor, int(widths[run].max()), **like) if factor else _Fourier(n)
-            own = slice(*np.searchsorted(band, [run[0], run[-1] + 1]))
+        factor = _factor(self.frames) if self.form == "matrix" else None
+        labels = np.log2(widths[kept].max() / widths[kept]).astype(int) if factor else lengths[kept]
+        groups = []
+        for run in np.split(kept, np.flatnonzero(np.diff(labels)) + 1):
+            n, own = int(lengths[run[0]]), slice(*np.searchsorted(band, [run[0], run[-1] + 1]))
+            if factor:
+                kernel = _Factored(n, factor, int(widths[run].max()), self.dtype.to_complex(), self.device)
+            else:
+                kernel = _Fourier(n)
             cells = (band[own] - run[0]) * kernel.cells + kernel.place(offset[own])
-            pairs = [np.stack([g[own], (g * sign)[own]], -1) for g in (gain / folds, dual)]
-            turn = np.exp(2j * np.pi * shift * offset[own] / n) if shift else None
-            self.groups.append(_Group(kernel, len(run), bins[own], cells, *pairs, turn, like))
+            weights = [np.stack([g[own], (g * sign)[own]], -1) for g in (gain, dual)]  # of real and imaginary parts
+            groups.append(_Group(kernel, len(run), bins[own], cells, *weights, self.dtype, self.device))
+        return groups
 
     def forward(self, samples: Tensor) -> Tensor | list[Tensor]:
         """Return the coefficients of samples (..., S): complex, a tensor or a list of tensors as the form says."""
@@ -217,8 +211,6 @@ class NSGT:
 
     def inverse(self, coefficients: Tensor | list[Tensor]) -> Tensor:
         """Return the samples (..., S) of coefficients in the shape that `forward` gives."""
-        if not self.invertible:
-            raise ValueError(f"{self.frames} points in time are too few to go back from; build the transform with more frames")
         bands = [group.bands for group in self.groups]
         parts = coefficients.split(bands, -2) if self.form == "matrix" else coefficients
         batch = parts[0].shape[:-2]
@@ -230,16 +222,13 @@ class NSGT:
 
 
 class _Group:
-    """Bands that are transformed together; their windows have W bins in all."""
+    """Bands that are transformed together: which of the W bins of their windows go to which cells, and with what weights."""
 
-    def __init__(self, kernel, bands, bins, cells, weights, dual, turn, like):
-        device = like["device"]
+    def __init__(self, kernel, bands, bins, cells, weights, dual, dtype, device):
         self.kernel, self.bands = kernel, bands
         self.rows = max(1, CHUNK // (bands * kernel.cells))
-        self._bins, self._cells = torch.as_tensor(bins, device=device), torch.as_tensor(cells, device=device)  # (W,)
-        self._weights = torch.as_tensor(weights, dtype=like["dtype"].to_real(), device=device)  # (W, 2)
-        self._dual = torch.as_tensor(dual, dtype=like["dtype"].to_real(), device=device)  # (W, 2)
-        self._turn = None if turn is None else torch.as_tensor(turn, **like)  # (W,)
+        self._bins, self._cells = (torch.as_tensor(index, device=device) for index in (bins, cells))  # (W,)
+        self._weights, self._dual = (torch.as_tensor(w, dtype=dtype, device=device) for w in (weights, dual))  # (W, 2)
 
     def analyse(self, spectra):
         """Return the coefficients (B, F_g, M_g) of spectra (B, S / 2 + 1)."""
@@ -247,10 +236,7 @@ class _Group:
 
     def _analyse(self, spectra, rows):
         values = _weigh(spectra.gather(-1, self._bins.expand(rows, -1)), self._weights)  # (B, W)
-        if self._turn is not None:
-            values = values * self._turn
-        grid = spectra.new_zeros(rows, self.bands * self.kernel.cells)
-        grid.scatter_add_(-1, self._cells.expand(rows, -1), values)
+        grid = spectra.new_zeros(rows, self.bands * self.kernel.cells).scatter_(-1, self._cells.expand(rows, -1), values)
         return self.kernel.forward(grid.view(rows, self.bands, -1))
 
     def synthesise(self, coefficients):
@@ -259,10 +245,8 @@ class _Group:
         return self._bins.expand(len(values), -1), values
 
     def _synthesise(self, coefficients, rows):
-        values = self.kernel.inverse(coefficients).flatten(-2).gather(-1, self._cells.expand(rows, -1))  # (B, W)
-        if self._turn is not None:
-            values = values * self._turn.conj()
-        return _weigh(values, self._dual)
+        cells = self.kernel.inverse(coefficients).flatten(-2)
+        return _weigh(cells.gather(-1, self._cells.expand(rows, -1)), self._dual)
 
 
 @functools.lru_cache(maxsize=8)
@@ -283,13 +267,18 @@ def _weigh(values, weights):
 
 def _lengths(form, frames, widths, widest):
     """Return the number of points in time of each band, like widths."""
+    if frames is not None and form != "matrix":
+        raise InputError(f"frames={frames!r} does not go with the {form} form; leave it out or choose the matrix form.")
     if form == "ragged":
         return widths
     if form == "octave":
         halvings = np.log2(np.maximum(widest / widths, 1)).astype(int)
         lengths = np.array([fast_length(-(-widest // 2**i)) for i in range(halvings.max() + 1)])
         return np.maximum(lengths[halvings], widths)
-    return np.full_like(widths, fast_length(widest) if frames == "fast" else frames or widest)
+    frames = {None: widest, "fast": fast_length(widest)}.get(frames, frames)
+    if not isinstance(frames, int) or frames < widest:
+        raise InputError(f"frames={frames!r} is too few for bands as wide as {widest} bins; give {widest} or more, or 'fast'.")
+    return np.full_like(widths, frames)
 
 
 def _windows(positions, widths, length):
@@ -333,14 +322,10 @@ class SlicedNSGT:
             raise InputError(f"A slope of {slope} samples does not fit a block of {block}; give 1 to {block}.")
         self.block, self.transform = block, transform(2 * block, **config)
         if self.transform.form != "matrix" or self.transform.frames % 2:
-            raise InputError(
-                "Slices need the matrix form with an even number of frames; give frames=, two for each step of a block."
-            )
+            raise InputError("Slices need the matrix form with an even number of frames; give frames=, an even number.")
         like = {"dtype": self.transform.dtype, "device": self.transform.device}
-        ramp = torch.sin(torch.pi / 2 * (torch.arange(slope, **like) + 0.5) / slope) ** 2
-        rise = torch.cat(
-            [torch.zeros((block - slope) // 2, **like), ramp, torch.ones(block - slope - (block - slope) // 2, **like)]
-        )
+        place = (torch.arange(block, **like) - (block - slope) / 2 + 0.5) / slope  # 0 to 1 on the slope
+        rise = torch.sin(torch.pi / 2 * place.clamp(0, 1)) ** 2
         self.taper = torch.cat([rise, 1 - rise])  # (2 block,)
         self.sign = 1 - 2 * (self.transform.positions % 2)[:, None]  # (F, 1): half a slice turns odd positions by half a period
 

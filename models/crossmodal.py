@@ -192,34 +192,41 @@ class Model(LatentModel):
         return self._judge(batch) if phase == "adversary" else self._translate(batch, step)
 
     def _translate(self, batch: dict[str, Tensor], step: int) -> Losses:
-        config, x, y = self.config, self.standardise(batch["signal"]), batch["symbol"]
+        x, y = self.standardise(batch["signal"]), batch["symbol"]
         q_x, z_x = self.audio.infer(x)
         q_y, z_y = self.symbolic.infer(self.symbolic.one_hot(y))
+        tie = losses.kl if self.config.regularization_type == "kld" else losses.l2
         reconstruction = self.audio.observe(z_x[0])
         terms = {
             "nll_signal": losses.gaussian_nll(reconstruction, x),
             "nll_symbol": self.symbolic.nll(self.symbolic.observe(z_y[0]), y),
             "kl_signal": self.audio.divergence(q_x, z_x),
             "kl_symbol": self.symbolic.divergence(q_y, z_y),
+            "cross_signal": tie(q_x[-1], q_y[-1]),
+            "cross_symbol": tie(q_y[-1], q_x[-1]),
         }
-        tie = losses.kl if config.regularization_type == "kld" else losses.l2
-        rise = losses.warm_up(step, config.warmup)
-        weights = {"nll_signal": 1.0, "nll_symbol": config.symbol,
+        if self.config.transfer or not self.training:  # two more decodings, which the published loss does without
+            terms |= self._transfers(x, y, z_x[-1], z_y[-1])
+        if self.critic is not None:
+            terms["deceit"] = self._deceit(reconstruction.mean)
+            batch["reconstruction"] = reconstruction.mean.detach()
+        means, weights = {name: term.mean() for name, term in terms.items()}, self._weights(step)
+        return Losses(sum(weights[name] * mean for name, mean in means.items() if weights[name]), means)
+
+    def _weights(self, step: int) -> dict[str, float]:
+        """Return the weight of each term at `step`."""
+        config, rise = self.config, losses.warm_up(step, self.config.warmup)
+        return {
+            "nll_signal": 1.0,
+            "nll_symbol": config.symbol,
             "kl_signal": rise * config.beta_1,
             "kl_symbol": rise * config.beta_2,
+            "cross_signal": rise * config.cross_1,
+            "cross_symbol": rise * config.cross_2,
+            "transfer_signal": config.transfer,
+            "transfer_symbol": config.transfer * config.symbol,
+            "deceit": config.adv_weight,
         }
-        if config.cross_1 or not self.training:
-            terms["cross_signal"], weights["cross_signal"] = tie(q_x[-1], q_y[-1]), rise * config.cross_1
-        if config.cross_2 or not self.training:
-            terms["cross_symbol"], weights["cross_symbol"] = tie(q_y[-1], q_x[-1]), rise * config.cross_2
-        if config.transfer or not self.training:
-            terms |= self._transfers(x, y, z_x[-1], z_y[-1])
-            weights |= {"transfer_signal": config.transfer, "transfer_symbol": config.transfer * config.symbol}
-        if self.critic is not None:
-            terms["deceit"], weights["deceit"] = self._deceit(reconstruction.mean), config.adv_weight
-            batch["reconstruction"] = reconstruction.mean.detach()
-        means = {name: term.mean() for name, term in terms.items()}
-        return Losses(sum(weights[name] * term for name, term in means.items()), means)
 
     def _transfers(self, x: Tensor, y: Tensor, z_x: Tensor, z_y: Tensor) -> dict[str, Tensor]:
         """Return the negative log-likelihood of each modality under the other's latent, (B,)."""

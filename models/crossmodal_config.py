@@ -16,8 +16,26 @@ class Config(TrainConfig):
     """A pair of VAEs, on spectra and on labels, with tied latents."""
 
     PRESETS: ClassVar[dict[str, dict[str, object]]] = {
-        "quick": {},
-        "original": {},
+        "quick": {  # some minutes on a processor, for a few hundred notes an instrument
+            "frames": ("sustain",),
+            "transpose": 2,
+            "detune": 50.0,
+            "floor": 3e-3,
+            "hidden_dims_1": (512,),
+            "hidden_dims_2": (256,),
+            "dropout": 0.3,
+            "noise": 0.04,
+            "symbol": 20.0,
+            "transfer": 1.0,
+            "beta_1": 0.3,
+            "beta_2": 0.3,
+            "cross_1": 1.0,
+            "batch_size": 128,
+            "lr": 2e-3,
+            "plateau": 10,
+            "shrink": 0.5,
+            "epochs": 300,
+        },
     }
 
     instruments: tuple[str, ...] = option((), "the sources that are mixed; without it the instrument with the most notes", DATA)

@@ -27,7 +27,9 @@ class Hidden(nn.Module):
         super().__init__()
         widths = [inputs] + [width] * layers
         pairs = itertools.pairwise(widths)
-        self.layers = nn.ModuleList(nn.Sequential(linear(a, b, math.sqrt(2)), nn.BatchNorm1d(b), nn.ReLU(), nn.Dropout(dropout)) for a, b in pairs)
+        self.layers = nn.ModuleList(
+            nn.Sequential(linear(a, b, math.sqrt(2)), nn.BatchNorm1d(b), nn.ReLU(), nn.Dropout(dropout)) for a, b in pairs
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the last layer's output, (B, width)."""

@@ -111,11 +111,15 @@ class Player:
 
         With `fine`, the pieces' frames are time points of the transform.
         """
-        signal = self.representation("signal")
-        seen = [picture.watching(self.magnitudes(layer)) for layer, picture in zip(layers, pictures, strict=True)]
-        voices = [signal.synthesise(frames, self.iterations, fine) for frames in seen]
+        voices = [self._voice(layer, picture, fine) for layer, picture in zip(layers, pictures, strict=True)]
         for parts in zip(*voices, strict=True):
             yield np.sum(parts, axis=0)
+
+    def _voice(self, pieces: Iterable[Piece], picture: Picture, fine: bool) -> Iterator[np.ndarray]:
+        signal = self.representation("signal")
+        gate = Gate(signal.hop / (SUBFRAMES if fine else 1))
+        frames = picture.watching(self.magnitudes(gate.watching(pieces)))
+        yield from gate.applied(signal.synthesise(frames, self.iterations, fine))
 
     def score(self, labels: Labels, layer: Layer, number: int, length: int, rate: float) -> Iterator[Piece]:
         """Yield `length` time points, at `rate` a second, of the labels of one layer of a score, the `number`-th."""
@@ -130,6 +134,34 @@ class Player:
                 ids = torch.where(labels.sounding(ids)[..., None], ids, 0)  # of an instrument that never plays
             keys = [(number, *chord) for chord in unique.tolist()]
             yield Piece(self.latents(ids, "symbol", keys) if keys else torch.zeros(0), mix)
+
+
+class Gate:
+    """Keep silent what is meant to be: the low bands of a transform ring on for long, and back in time.
+
+    Parameters
+    ----------
+    step : samples a frame.
+    """
+
+    def __init__(self, step: float):
+        self.step, self.open, self.first, self.done = step, np.zeros(0), 0, 0
+
+    def watching(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        """Yield pieces as they come, noting which of their frames sound."""
+        for piece in pieces:
+            self.open = np.append(self.open, torch.sparse.sum(piece.mix, 1).to_dense().numpy() > 0)
+            yield piece
+
+    def applied(self, pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield pieces of the sound (S,) of those frames, faded out over one frame where frames do not sound."""
+        for samples in pieces:
+            at = (np.arange(self.done, self.done + len(samples)) + 0.5) / self.step - 0.5  # in frames
+            frames = self.first + np.arange(len(self.open))
+            yield samples * np.interp(at, frames, self.open).astype(np.float32)
+            self.done += len(samples)
+            gone = max(int(self.done / self.step) - 1 - self.first, 0)
+            self.open, self.first = self.open[gone:], self.first + gone
 
 
 def superposed(note: np.ndarray, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from models.base import LatentModel
 from models.config import SAVING, TRAINING, TrainConfig
@@ -87,9 +88,16 @@ def _check_fit(model: LatentModel, weights: dict[str, Tensor], path: Path) -> No
         raise InputError(f"{path}: its weights do not fit the model of {CONFIG} (first difference: {first})")
 
 
+class _Undrawn(TorchFunctionMode):
+    """Leave out drawing initial weights, as saved ones take their place: it takes long, and seconds more on the device "meta"."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
+
+
 def _build(system: str, config: TrainConfig, folder: Path, device: str) -> LatentModel:
     try:
-        with torch.device(device):
+        with torch.device(device), _Undrawn():
             return SYSTEMS[system].load().Model(config)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError, MemoryError) as error:
         reason = " ".join(f"{type(error).__name__} {error}".split())[:120]

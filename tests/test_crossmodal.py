@@ -148,7 +148,9 @@ def test_the_generator_term_reaches_the_audio_vae_and_not_the_critic():
     assert all(p.grad is None for p in model.critic.parameters())
     assert all(torch.equal(buffer, statistics[name]) for name, buffer in model.critic.named_buffers())
     plain = sum(t.item() for n, t in result.terms.items() if n != "deceit" and not n.startswith("cross"))
-    assert result.total.item() == pytest.approx(plain + 10 * result.terms["cross_signal"].item() + 3 * result.terms["deceit"].item(), rel=1e-5)
+    assert result.total.item() == pytest.approx(
+        plain + 10 * result.terms["cross_signal"].item() + 3 * result.terms["deceit"].item(), rel=1e-5
+    )
 
 
 def test_the_critic_learns_from_all_reconstructions_and_leaves_the_vae_alone():

@@ -22,7 +22,7 @@ from utils.checkpoint import load_state
 from utils.config import InputError
 
 ROOT = Path(__file__).parent.parent
-SMALL = "--dims 4 --hidden_dims_1 16 --hidden_dims_2 16 --batch_size 16 --frames 2 8 --plot_epochs 0 --epochs 3 --workers 1".split()
+SMALL = "--dims 4 --hidden_dims_1 16 --hidden_dims_2 16 --batch_size 16 --frames 2 8 --plot_epochs 0 --epochs 3 --workers 1".split()  # noqa: SIM905
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,20 @@ def lt_train_step():
 
 
 def start(corpus, cache, folder, *words, python=(sys.executable,)):
-    fixed = ["--dbroot", corpus, "--cache", cache, "--savedir", folder.parent, "--name", folder.name, *SMALL, "--threads", "1", *words]
+    fixed = [
+        "--dbroot",
+        corpus,
+        "--cache",
+        cache,
+        "--savedir",
+        folder.parent,
+        "--name",
+        folder.name,
+        *SMALL,
+        "--threads",
+        "1",
+        *words,
+    ]
     command = [*python, str(ROOT / "lt_train.py"), *map(str, fixed)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)

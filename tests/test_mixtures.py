@@ -78,7 +78,9 @@ def test_labels_and_magnitudes_stay_together():
     part = make()
     for row in range(len(part)):
         labels = NOTES[part.note[row]].labels
-        assert [CLASSES[name][i] for name, i in zip(CLASSES, part.symbol[row].tolist(), strict=True)] == [labels[name] for name in CLASSES]
+        assert [CLASSES[name][i] for name, i in zip(CLASSES, part.symbol[row].tolist(), strict=True)] == [
+            labels[name] for name in CLASSES
+        ]
         assert (part.fetch(torch.tensor([row])) == part.note[row] + 1).all()
 
 

@@ -12,7 +12,7 @@ from data.audio import Audio
 from data.notes import Notes, Track
 from models.runs import load_run
 from tests.runs import CLASSES, make_run
-from utils import history
+from utils import cli, history
 from utils.config import InputError
 
 RATE = 22050
@@ -63,11 +63,12 @@ def test_help_is_quick_and_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(lt_play.__file__).parent, timeout=20).returncode == 0
 
 
-def test_errors_are_one_line_and_exit_code_2(tmp_path):
-    script = Path(lt_play.__file__)
-    result = subprocess.run([sys.executable, script, "info", "-m", tmp_path / "none"], capture_output=True, text=True)
-    assert result.returncode == 2 and result.stdout == ""
-    assert result.stderr.count("\n") == 1 and result.stderr.startswith("error: ")
+def test_errors_are_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["lt_play.py", "info", "-m", str(tmp_path / "none")])
+    with pytest.raises(SystemExit, match="2"):
+        cli.run(lt_play.main)
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.startswith("error: ") and told.err.count("\n") == 1
 
 
 def test_files_are_needed(run):

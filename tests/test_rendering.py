@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from data.audio import Audio
 from data.notes import Notes, Track
-from models.rendering import Player, as_it_is, superposed, up_to, write_sound
+from models.rendering import Gate, Player, as_it_is, superposed, up_to, write_sound
 from models.runs import load_run
 from tests.runs import make_run
 from utils.config import InputError
@@ -95,3 +95,17 @@ def test_pictures_stay_small_and_true(lengths):
         assert len(image) == -(-total // picture.stride)
         assert (np.diff(image) > 0).all()
         assert image[0] == pytest.approx((min(picture.stride, total) - 1) / 2)
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=5), st.integers(0, 2**32 - 1))
+def test_gates_open_where_frames_sound(lengths, seed):
+    rng = np.random.default_rng(seed)
+    gains = [torch.from_numpy(rng.integers(0, 2, n)).float() for n in lengths]
+    gate, total = Gate(10.5), int(10.5 * sum(lengths))
+    pieces = gate.watching(as_it_is(torch.zeros(len(gain), 4), gain) for gain in gains)
+    consumed = [piece.mix for piece in pieces]
+    cuts = np.sort(rng.integers(0, total, 4))
+    sound = np.concatenate(list(gate.applied(np.split(np.ones(total), cuts))))
+    middles = np.round((np.arange(sum(lengths)) + 0.5) * 10.5).astype(int)
+    assert len(consumed) == len(lengths) and len(sound) == total
+    assert sound[middles] == pytest.approx(torch.cat(gains).numpy(), abs=0.1)

@@ -1,5 +1,6 @@
 """The loop: exact resume from any step, saves, schedules, early stopping, NaN, interruptions."""
 
+import contextlib
 import math
 import os
 import signal
@@ -95,10 +96,8 @@ def run(folder, stop_after=None, resume=False, **changes):
             step(batch)
 
         t.step = killed
-    try:
+    with contextlib.suppress(KeyError):
         fit(t, Points(), Points(9))
-    except KeyError:
-        pass
     return t
 
 
