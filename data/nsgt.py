@@ -188,13 +188,10 @@ class NSGT:
         dual = _dual(band, bins, sign, gain, lengths, self.length)
         factor = _factor(self.frames) if self.form == "matrix" else None
         labels = np.log2(widths[kept].max() / widths[kept]).astype(int) if factor else lengths[kept]
-        groups = []
+        groups, like = [], (self.dtype.to_complex(), self.device)
         for run in np.split(kept, np.flatnonzero(np.diff(labels)) + 1):
             n, own = int(lengths[run[0]]), slice(*np.searchsorted(band, [run[0], run[-1] + 1]))
-            if factor:
-                kernel = _Factored(n, factor, int(widths[run].max()), self.dtype.to_complex(), self.device)
-            else:
-                kernel = _Fourier(n)
+            kernel = _Factored(n, factor, int(widths[run].max()), *like) if factor else _Fourier(n)
             cells = (band[own] - run[0]) * kernel.cells + kernel.place(offset[own])
             weights = [np.stack([g[own], (g * sign)[own]], -1) for g in (gain, dual)]  # of real and imaginary parts
             groups.append(_Group(kernel, len(run), bins[own], cells, *weights, self.dtype, self.device))
@@ -277,7 +274,9 @@ def _lengths(form, frames, widths, widest):
         return np.maximum(lengths[halvings], widths)
     frames = {None: widest, "fast": fast_length(widest)}.get(frames, frames)
     if not isinstance(frames, int) or frames < widest:
-        raise InputError(f"frames={frames!r} is too few for bands as wide as {widest} bins; give {widest} or more, or 'fast'.")
+        raise InputError(
+            f"frames={frames!r} does not do for bands {widest} bins wide; give a whole number from there up, or 'fast'."
+        )
     return np.full_like(widths, frames)
 
 

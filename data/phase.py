@@ -1,9 +1,9 @@
 """Phase retrieval: samples whose transform has given magnitudes.
 
 Sources: D. W. Griffin, J. S. Lim, "Signal estimation from modified short-time Fourier transform", IEEE TASSP 32 (1984); its
-fast form with momentum by N. Perraudin, P. Balazs, P. L. Søndergaard, "A fast Griffin-Lim algorithm", WASPAA 2013. The start is
-the idea of Z. Průša, P. Balazs, P. L. Søndergaard, "A noniterative method for reconstruction of phase from STFT magnitude",
-IEEE TASLP 25 (2017), to integrate the phase's derivative that the magnitudes tell, in the form that Hann windows in frequency allow.
+fast form with momentum by N. Perraudin, P. Balazs, P. L. Søndergaard, "A fast Griffin-Lim algorithm", WASPAA 2013. Where to
+start: Z. Průša, P. Balazs, P. L. Søndergaard, "A noniterative method for reconstruction of phase from STFT magnitude", IEEE TASLP
+25 (2017), integrate the derivatives of the phase that magnitudes tell; here in the form that Hann windows in frequency allow.
 
 Letters: F bands, M points in time, S samples, K samples already known.
 """

@@ -1,5 +1,6 @@
 """Configuration of the crossmodal system: its flags, defaults and presets. Imports no torch."""
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -7,6 +8,8 @@ from typing import ClassVar
 from models.config import DATA, TrainConfig
 from utils.config import InputError, derived, option
 from utils.paths import cache_folder
+
+log = logging.getLogger(__name__)
 
 MODELS, LOSSES, CRITIC, TRANSFORM = "models", "losses", "critic", "transform"
 
@@ -154,6 +157,8 @@ class Config(TrainConfig):
         ------
         InputError : the corpus cannot be read, lacks an instrument, or has no such label.
         """
+        if self.split == "frames":
+            log.warning("--split frames: frames of one note fall on both sides, so the scores say nothing about unseen notes")
         corpus = self.corpus()
         names = self.instruments or (corpus.most_common(),)
         notes = corpus.select(names)

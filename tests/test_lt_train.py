@@ -122,6 +122,11 @@ def test_every_kind_of_run_trains_and_resumes(train, words):
     assert len(rows(folder)) == 3 or "--patience" in words
 
 
+def test_splitting_by_frames_says_so(train, caplog):
+    train("--split", "frames", "--epochs", 1)
+    assert "nothing about unseen notes" in caplog.text
+
+
 def test_resume_equals_an_uninterrupted_run(train, monkeypatch):
     _, whole, _ = train("--adversarial", 1, "--adv_dim", 8, "--random_mode", "bernoulli", name="whole")
     steps = 0
