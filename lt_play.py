@@ -146,6 +146,8 @@ def by_file(play: Callable, run: Path, out: Path, files: dict[Path, str], args: 
         return
     where = device.select(args.device or (f"cuda:{args.cuda}" if args.cuda >= 0 else "cpu"))
     player = Player(load_run(run, where, args.weights), args.griffinlim_iters, bool(args.latent_sample), args.seed)
+    for modality in ("signal", "symbol"):
+        _naming(run, player.representation, modality)
     make_folder(out)
     for path, name in files.items():
         for result in attempts(_naming, path, play, player, path, out / name, args) or ():
@@ -165,6 +167,7 @@ def audio(player: "Player", path: Path, target: Path, args: argparse.Namespace) 
     import numpy as np
 
     from data.audio import stream
+    from data.notes import Notes
     from data.transcription import transcribe, write_table
     from models.rendering import Counted, up_to, write_sound
     from utils.play_figures import Picture, spectrograms_and_roll
@@ -177,13 +180,17 @@ def audio(player: "Player", path: Path, target: Path, args: argparse.Namespace) 
     write_sound(Path(f"{target}_reconstruction.wav"), sound, signal.sample_rate)
     ids, confidence, level = map(np.concatenate, zip(*record, strict=True))
     write_table(Path(f"{target}.csv"), labels, ids, confidence, {"level_db": level})
-    notes = transcribe(labels, ids, confidence, level)
-    notes.save(f"{target}.mid")
+    made = ["_reconstruction.wav", ".csv"]
+    notes = transcribe(labels, ids, confidence, level) if labels.pitched else Notes.empty()
+    if labels.pitched:
+        notes.save(f"{target}.mid")
+        made.append(".mid")
     if args.graphs:
+        made.append(".pdf")
         images = {"recording": heard.image, "reconstruction": played.image}
         seconds = recording.samples / signal.sample_rate
         spectrograms_and_roll(Path(f"{target}.pdf"), images, signal.frequencies, vars(notes), labels.instruments, seconds)
-    return [f"{target}{end}" for end in ("_reconstruction.wav", ".csv", ".mid", ".pdf")[: 3 + args.graphs]]
+    return [f"{target}{end}" for end in made]
 
 
 def midi(player: "Player", path: Path, target: Path, args: argparse.Namespace) -> list[str]:

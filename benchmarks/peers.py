@@ -50,12 +50,12 @@ def pyin(samples: np.ndarray) -> float | None:
 
 def basic_pitch(samples: np.ndarray) -> float | None:
     """Return in Hz the pitch of highest mean posterior over `samples` (S,), brought to full scale; None for silence."""
-    import soundfile
-    from basic_pitch.inference import run_inference
-
     peak = np.abs(samples).max(initial=0.0)
     if not peak:
         return None
+    import soundfile
+    from basic_pitch.inference import run_inference
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "note.wav"
         soundfile.write(path, samples / peak, RATE)

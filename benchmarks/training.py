@@ -8,42 +8,45 @@ refuses a backward pass through updated weights by now, so both passes come firs
 The limit is what a step cannot do without: the matrix products of every linear layer, into memory at hand, and one pass of Adam's
 fused kernel over all parameters, which takes as long as to read four and to write three numbers a parameter.
 
-Rounds of all of them alternate, and the fastest of each counts. With one thread times are CPU times, which other programs on the
-machine disturb least; with more they are of the clock on the wall.
+Each has a process of its own, as settings of the allocator are a process's. Their turns alternate, and the fastest of each counts.
+With one thread times are CPU times, which other programs on the machine disturb least; with more they are of the clock on the wall.
 """
 
 import argparse
+import itertools
+import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Normal, kl_divergence
 
-from models.crossmodal import Model
+from models.crossmodal import Model, representations
 from models.crossmodal_config import Config
 from models.training import Trainer
 from utils import cli
 
-CLASSES = {"octave": list("012345678"), "pitch": ["A", "A#", "B", "C", "C#", "D", "D#", "E", "F", "F#", "G", "G#"], "dynamics": ["pp", "p", "mf", "f", "ff"]}
-SLOTS = [len(names) + 1 for names in CLASSES.values()]  # with the class "silent"
+COUNTS = {"octave": 9, "pitch": 12, "dynamics": 5}  # classes of a label
 WIDTHS = ("dims", "hidden_dims_1", "hidden_num_1", "hidden_dims_2", "hidden_num_2")
-EPOCH = 10  # steps after which the straightforward loop lets go of its losses
-FEWEST = 3  # rounds
+EPOCH = 20  # steps after which the straightforward loop lets go of its losses
+TURN = 0.2  # s; more than one step where steps are short, so that each finds the caches as in training
+FEWEST = 3  # turns of each that count
 
 
-def configuration(preset: str, batch: int, precision: str) -> Config:
-    """Return the default configuration of one instrument with the sizes of `preset`, the default ones where it names none."""
-    sizes = {name: value for name, value in Config.PRESETS.get(preset, {}).items() if name in WIDTHS}
-    return replace(Config(instruments=("Flute",), classes=CLASSES), batch_size=batch, precision=precision, **sizes)
+def configuration(sizes: str, batch: int, precision: str) -> Config:
+    """Return the default configuration of one instrument, with the layers of the preset `sizes` where it is one."""
+    layers = {name: value for name, value in Config.PRESETS.get(sizes, {}).items() if name in WIDTHS}
+    classes = {label: [str(i) for i in range(n)] for label, n in COUNTS.items()}
+    return replace(Config(instruments=("Flute",), classes=classes), batch_size=batch, precision=precision, **layers)
 
 
-def examples(config: Config, n_bins: int) -> dict[str, Tensor]:
+def examples(config: Config) -> dict[str, Tensor]:
     """Return a random batch as `data.mixtures.Mixtures` makes them."""
-    shape = (config.batch_size, len(config.instruments))
+    shape, (n_bins,) = (config.batch_size, len(config.instruments)), representations(config)["signal"].shape
     return {
         "signal": torch.rand(config.batch_size, n_bins) + 1e-3,
         "symbol": torch.stack([torch.randint(len(names), shape) for names in config.classes.values()], -1),
@@ -51,7 +54,15 @@ def examples(config: Config, n_bins: int) -> dict[str, Tensor]:
     }
 
 
-# -- the straightforward loop ---------------------------------------------------------------------------------------------------------
+def project(config: Config) -> Callable[[], None]:
+    """Return the training step of this project."""
+    model, batch = Model(config), examples(config)
+    model.prepare([batch])
+    trainer = Trainer(model.train(), Path(), torch.device("cpu"))
+    return lambda: trainer.step(batch)
+
+
+# -- the straightforward loop ------------------------------------------------------------------------------------------
 
 
 class Stack(nn.Module):
@@ -59,7 +70,7 @@ class Stack(nn.Module):
 
     def __init__(self, inputs: int, width: int, layers: int):
         super().__init__()
-        pairs = pairwise([inputs] + [width] * layers)
+        pairs = itertools.pairwise([inputs] + [width] * layers)
         self.layers = nn.ModuleList(nn.Sequential(nn.Linear(a, b), nn.BatchNorm1d(b), nn.ReLU()) for a, b in pairs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,16 +107,17 @@ def _normal(heads: nn.ModuleList, h: Tensor) -> Normal:
 
 
 class Straightforward:
-    """The pair of VAEs with the original's training step."""
+    """The pair of VAEs with the original's training step; call it to do one."""
 
-    def __init__(self, config: Config, batch: dict[str, Tensor]):
-        (latents,), n_bins = config.dims, batch["signal"].shape[1]
+    def __init__(self, config: Config):
+        batch, (latents,) = examples(config), config.dims
+        self.sources, self.ids, self.precision = batch["signal"], batch["symbol"][:, 0], config.precision
+        self.sizes = [len(names) + 1 for names in config.classes.values()]  # with the class "silent"
+        n_bins = self.sources.shape[1]
         self.signal = PlainVAE(n_bins, n_bins, latents, config.hidden(1, 0))
-        self.symbol = PlainVAE(sum(SLOTS), SLOTS, latents, config.hidden(2, 0))
+        self.symbol = PlainVAE(sum(self.sizes), self.sizes, latents, config.hidden(2, 0))
         self.optimizers = [torch.optim.Adam(vae.parameters(), lr=1e-5) for vae in (self.signal, self.symbol)]
         self.losses: tuple[Tensor, ...] = ()
-        self.precision = config.precision
-        self.sources, self.ids = batch["signal"], batch["symbol"][:, 0]
         y = self.sources.log()
         self.centre, self.extent = y.mean(), (y - y.mean()).abs().max()
         self.x = self.preprocess()
@@ -114,7 +126,7 @@ class Straightforward:
         """Return standardised log magnitudes of the sources."""
         return (self.sources.log() - self.centre) / self.extent
 
-    def step(self) -> None:
+    def __call__(self) -> None:
         """Update both VAEs."""
         self.preprocess()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
@@ -128,7 +140,7 @@ class Straightforward:
 
     def _loss(self) -> Tensor:
         x, ids = self.x, self.ids
-        one_hot = torch.cat([nn.functional.one_hot(ids[:, l], k) for l, k in enumerate(SLOTS)], -1).float()
+        one_hot = torch.cat([nn.functional.one_hot(ids[:, l], k) for l, k in enumerate(self.sizes)], -1).float()
         (p_x,), q_x, _ = self.signal(x)
         p_y, q_y, _ = self.symbol(one_hot)
         prior = Normal(torch.zeros_like(q_x.mean), torch.ones_like(q_x.mean))
@@ -137,97 +149,110 @@ class Straightforward:
         return nll + own + 10 * kl_divergence(q_x, q_y).sum(-1).mean() + 0 * kl_divergence(q_y, q_x).sum(-1).mean()
 
 
-# -- the limit ------------------------------------------------------------------------------------------------------------------------
+# -- the limit ---------------------------------------------------------------------------------------------------------
 
 
-class Products:
-    """The matrix products of one step of every linear layer in `model`: forward, and backward to the weights and to the input."""
-
-    def __init__(self, model: nn.Module, batch: int, dtype: torch.dtype):
-        layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
-        observed = {vae.encoders[0].layers[0][0] for vae in (model.audio, model.symbolic)}  # nothing to pass back to data
-        self.operands = [self._operands(layer, batch, dtype, layer in observed) for layer in layers]
-
-    @staticmethod
-    def _operands(layer: nn.Linear, batch: int, dtype: torch.dtype, first: bool) -> tuple[Tensor, ...]:
-        x, y = torch.randn(batch, layer.in_features, dtype=dtype), torch.randn(batch, layer.out_features, dtype=dtype)
-        weight, bias = layer.weight.detach().to(dtype), layer.bias.detach().to(dtype)
-        return x, y, weight, bias, torch.empty_like(weight), torch.empty_like(y), None if first else torch.empty_like(x)
-
-    def step(self) -> None:
-        """Compute all products."""
-        for x, y, weight, bias, weight_grad, out, x_grad in self.operands:
-            torch.addmm(bias, x, weight.t(), out=out)
-            torch.mm(y.t(), x, out=weight_grad)
-            if x_grad is not None:
-                torch.mm(y, weight, out=x_grad)
-
-
-def adam_pass(model: nn.Module) -> Callable[[], None]:
-    """Return one update of as many numbers as `model` has parameters, in one piece."""
+def limit(config: Config) -> Callable[[], None]:
+    """Return what computes the matrix products and the pass of Adam of one step."""
+    model = Model(config)
+    dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
+    observed = {vae.encoders[0].layers[0][0] for vae in (model.audio, model.symbolic)}  # nothing to pass back to data
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    products = [_products(layer, config.batch_size, dtype, backward=layer not in observed) for layer in layers]
     numbers = nn.Parameter(torch.zeros(sum(p.numel() for p in model.parameters())))
     numbers.grad = torch.randn_like(numbers)
-    return torch.optim.Adam([numbers], fused=True).step
+    adam = torch.optim.Adam([numbers], fused=True)
+
+    def step() -> None:
+        for product in products:
+            product()
+        adam.step()
+
+    return step
 
 
-# -- the measurement ------------------------------------------------------------------------------------------------------------------
+def _products(layer: nn.Linear, batch: int, dtype: torch.dtype, backward: bool) -> Callable[[], None]:
+    """Return what multiplies forward and back to the weights, and with `backward` to the input, too."""
+    x, y = torch.randn(batch, layer.in_features, dtype=dtype), torch.randn(batch, layer.out_features, dtype=dtype)
+    weight, bias = layer.weight.detach().to(dtype), layer.bias.detach().to(dtype)
+    y_out, x_out, weight_out = torch.empty_like(y), torch.empty_like(x), torch.empty_like(weight)
+
+    def multiply() -> None:
+        torch.addmm(bias, x, weight.t(), out=y_out)
+        torch.mm(y.t(), x, out=weight_out)
+        if backward:
+            torch.mm(y, weight, out=x_out)
+
+    return multiply
 
 
-def contenders(config: Config) -> tuple[int, dict[str, Callable[[], None]]]:
-    """Return the number of parameters, and by name what is to be timed."""
+# -- the measurement ---------------------------------------------------------------------------------------------------
+
+
+def serve(make: Callable[[Config], Callable[[], None]], config: Config, threads: int, pipe: Connection) -> None:
+    """Make a step in this process, and at each message take a turn and answer with the seconds of one step."""
+    torch.set_num_threads(threads)
     torch.manual_seed(0)
-    model = Model(config)
-    batch = examples(config, model.representations["signal"].shape[0])
-    model.prepare([batch])
-    trainer = Trainer(model.train(), Path(), torch.device("cpu"))
-    dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
-    return sum(p.numel() for p in model.parameters()), {
-        "project": lambda: trainer.step(batch),
-        "straightforward": Straightforward(config, batch).step,
-        "products": Products(model, config.batch_size, dtype).step,
-        "adam": adam_pass(model),
-    }
-
-
-def measure(steps: dict[str, Callable[[], None]], seconds: float, clock: Callable[[], float]) -> dict[str, float]:
-    """Return the least time of each of `steps` in seconds, over as many alternating rounds as fit into `seconds`."""
-    end, times = time.monotonic() + seconds, {name: [] for name in steps}
-    while len(times["project"]) <= FEWEST or time.monotonic() < end:
-        for name, step in steps.items():
-            start = clock()
+    step, clock = make(config), time.process_time if threads == 1 else time.perf_counter
+    while pipe.recv():
+        start, done, seconds = clock(), 0, 0.0
+        while seconds < TURN:
             step()
-            times[name].append(clock() - start)
-    return {name: min(values[1:]) for name, values in times.items()}  # the first is for warming up
+            done, seconds = done + 1, clock() - start
+        pipe.send(seconds / done)
 
 
-def row(preset: str, config: Config, parameters: int, best: dict[str, float]) -> str:
-    """Return one line of the table."""
-    project, plain, limit = best["project"], best["straightforward"], best["products"] + best["adam"]
-    cells = [preset, config.batch_size, config.precision, f"{parameters / 1e6:.2f} M", f"{1e3 * project:.1f}"]
-    cells += [f"{config.batch_size / t:.0f}" for t in (project, plain, limit)]
-    return "| " + " | ".join(map(str, [*cells, f"{plain / project:.2f}", f"{100 * limit / project:.0f} %"])) + " |"
+def measure(config: Config, threads: int, seconds: float) -> list[float]:
+    """Return the least seconds of a step of the project, of the straightforward loop, and of the limit.
+
+    Turns alternate for about `seconds`; the first of each, which warms up, does not count.
+    """
+    context, pipes = multiprocessing.get_context("spawn"), []
+    for make in (project, Straightforward, limit):
+        pipe, other = context.Pipe()
+        context.Process(target=serve, args=(make, config, threads, other), daemon=True).start()
+        other.close()  # so that a process that fails ends the wait for its answer
+        pipes.append(pipe)
+    rounds = [[_turn(pipe) for pipe in pipes]]
+    end = time.monotonic() + seconds
+    while len(rounds) <= FEWEST or time.monotonic() < end:
+        rounds.append([_turn(pipe) for pipe in pipes])
+    for pipe in pipes:
+        pipe.send(False)
+    return [min(times) for times in zip(*rounds[1:], strict=True)]
+
+
+def _turn(pipe: Connection) -> float:
+    pipe.send(True)
+    return pipe.recv()
+
+
+def row(sizes: str, config: Config, threads: int, seconds: float) -> str:
+    """Measure and return one line of the table."""
+    with torch.device("meta"):
+        parameters = sum(p.numel() for p in Model(config).parameters())
+    times = measure(config, threads, seconds)
+    ours, plain, least = times
+    cells = [sizes, config.batch_size, config.precision, f"{parameters / 1e6:.2f} M", f"{1e3 * ours:.1f}"]
+    cells += [f"{config.batch_size / t:.0f}" for t in times]
+    return "| " + " | ".join(map(str, [*cells, f"{plain / ours:.2f}", f"{100 * least / ours:.0f} %"])) + " |"
 
 
 def main(argv: list[str]) -> None:
     """Print the table that the command line `argv` asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", nargs="+", default=["default", "quick"], help="'default', or a preset, whose widths to take")
+    names = ("default", *Config.PRESETS)
+    parser.add_argument("--sizes", nargs="+", default=["default", "quick"], choices=names, help="layers: default, or a preset's")
     parser.add_argument("--batches", nargs="+", type=int, default=[64, 256], help="batch sizes (default: 64 256)")
     parser.add_argument("--precision", nargs="+", default=["fp32"], choices=("fp32", "bf16"), help="default: fp32")
     parser.add_argument("--threads", type=int, default=1, help="threads to compute with (default: 1)")
-    parser.add_argument("--seconds", type=float, default=25.0, help="time for each line of the table (default: 25)")
+    parser.add_argument("--seconds", type=float, default=25.0, help="time of each line of the table (default: 25)")
     args = parser.parse_args(argv)
-    torch.set_num_threads(args.threads)
-    clock = time.process_time if args.threads == 1 else time.perf_counter
     print(f"torch {torch.__version__}, threads: {args.threads}, {'CPU' if args.threads == 1 else 'wall'} time\n")
     print("| sizes | batch | precision | parameters | ms/step | examples/s | straightforward | limit | times | of the limit |")
     print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
-    for preset in args.sizes:
-        for batch in args.batches:
-            for precision in args.precision:
-                config = configuration(preset, batch, precision)
-                parameters, steps = contenders(config)
-                print(row(preset, config, parameters, measure(steps, args.seconds, clock)), flush=True)
+    for sizes, batch, precision in itertools.product(args.sizes, args.batches, args.precision):
+        print(row(sizes, configuration(sizes, batch, precision), args.threads, args.seconds), flush=True)
 
 
 if __name__ == "__main__":

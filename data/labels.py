@@ -60,6 +60,11 @@ class Labels(Representation):
         """Return the ids of a silent source, (L,)."""
         return tuple(len(names) for _, names in self.classes)
 
+    @property
+    def pitched(self) -> bool:
+        """Tell whether the labels name pitches, so that they and notes can be told from each other."""
+        return "pitch" in dict(self.classes)
+
     # -- ids, in words and as pitches ---------------------------------------------------------------------------------
 
     def sounding(self, ids):
@@ -113,7 +118,7 @@ class Labels(Representation):
     def _pitches(self) -> np.ndarray:
         """MIDI pitches by octave id and pitch class id, (K + 1, K' + 1); -1 where there is none."""
         tables = dict(self.classes)
-        if "pitch" not in tables:
+        if not self.pitched:
             raise InputError(f"this run names no pitch, only {', '.join(tables)}: it cannot read or write notes")
         octaves = tables.get("octave", (OCTAVE,))
         result = np.full((len(octaves) + 1, len(tables["pitch"]) + 1), -1)

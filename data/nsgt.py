@@ -14,6 +14,7 @@ transform of the whole signal; an offset counts from its window's centre.
 """
 
 import functools
+import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -193,8 +194,10 @@ class NSGT:
             n, own = int(lengths[run[0]]), slice(*np.searchsorted(band, [run[0], run[-1] + 1]))
             kernel = _Factored(n, factor, int(widths[run].max()), *like) if factor else _Fourier(n)
             cells = (band[own] - run[0]) * kernel.cells + kernel.place(offset[own])
-            weights = [np.stack([g[own], (g * sign)[own]], -1) for g in (gain, dual)]  # of real and imaginary parts
-            groups.append(_Group(kernel, len(run), bins[own], cells, *weights, self.dtype, self.device))
+            entries = [bins[own], *(np.stack([g[own], (g * sign)[own]], -1) for g in (gain, dual))]  # real, imaginary parts
+            if self.form != "matrix":  # few cells are empty: rather fill them than place the others
+                entries, cells = [_set_out(e, cells, len(run) * kernel.cells) for e in entries], None
+            groups.append(_Group(kernel, len(run), cells, *entries, self.dtype, self.device))
         return groups
 
     def forward(self, samples: Tensor) -> Tensor | list[Tensor]:
@@ -204,7 +207,9 @@ class NSGT:
         spectra = torch.fft.rfft(samples.to(self.dtype).reshape(-1, self.length))  # (B, S / 2 + 1)
         groups = [group.analyse(spectra) for group in self.groups]  # (B, F_g, M_g) each
         groups = [c.reshape(*samples.shape[:-1], *c.shape[1:]) for c in groups]
-        return _join(groups, -2) if self.form == "matrix" else groups
+        if self.form != "matrix":
+            return groups
+        return groups[0] if len(groups) == 1 else torch.cat(groups, -2)
 
     def inverse(self, coefficients: Tensor | list[Tensor]) -> Tensor:
         """Return the samples (..., S) of coefficients in the shape that `forward` gives."""
@@ -219,31 +224,37 @@ class NSGT:
 
 
 class _Group:
-    """Bands that are transformed together: which of the W bins of their windows go to which cells, and with what weights."""
+    """Bands that are transformed together: which W bins of the spectrum go to which cells, or to all, and with what weights."""
 
-    def __init__(self, kernel, bands, bins, cells, weights, dual, dtype, device):
+    def __init__(self, kernel, bands, cells, bins, weights, dual, dtype, device):
         self.kernel, self.bands = kernel, bands
         self.rows = max(1, CHUNK // (bands * kernel.cells))
-        self._bins, self._cells = (torch.as_tensor(index, device=device) for index in (bins, cells))  # (W,)
+        self._cells = None if cells is None else torch.as_tensor(cells, device=device)  # (W,)
+        self._bins = torch.as_tensor(bins, device=device)  # (W,)
         self._weights, self._dual = (torch.as_tensor(w, dtype=dtype, device=device) for w in (weights, dual))  # (W, 2)
 
     def analyse(self, spectra):
         """Return the coefficients (B, F_g, M_g) of spectra (B, S / 2 + 1)."""
-        return _join([self._analyse(part, len(part)) for part in spectra.split(self.rows)], 0)
+        return _stack((self._analyse(part, len(part)) for part in spectra.split(self.rows)), len(spectra))
 
     def _analyse(self, spectra, rows):
         values = _weigh(spectra.gather(-1, self._bins.expand(rows, -1)), self._weights)  # (B, W)
-        grid = spectra.new_zeros(rows, self.bands * self.kernel.cells).scatter_(-1, self._cells.expand(rows, -1), values)
-        return self.kernel.forward(grid.view(rows, self.bands, -1))
+        if self._cells is not None:
+            grid = spectra.new_zeros(rows, self.bands * self.kernel.cells)
+            values = grid.scatter_(-1, self._cells.expand(rows, -1), values)
+        return self.kernel.forward(values.view(rows, self.bands, -1))
 
     def synthesise(self, coefficients):
         """Return bins and values to be added there, both (B, W), of coefficients (B, F_g, M_g)."""
-        values = _join([self._synthesise(part, len(part)) for part in coefficients.split(self.rows)], 0)
+        parts = (self._synthesise(part, len(part)) for part in coefficients.split(self.rows))
+        values = _stack(parts, len(coefficients))
         return self._bins.expand(len(values), -1), values
 
     def _synthesise(self, coefficients, rows):
-        cells = self.kernel.inverse(coefficients).flatten(-2)
-        return _weigh(cells.gather(-1, self._cells.expand(rows, -1)), self._dual)
+        values = self.kernel.inverse(coefficients).flatten(-2)
+        if self._cells is not None:
+            values = values.gather(-1, self._cells.expand(rows, -1))
+        return _weigh(values, self._dual)  # (B, W)
 
 
 @functools.lru_cache(maxsize=8)
@@ -252,14 +263,31 @@ def transform(length: int, **config) -> NSGT:
     return NSGT(length, **config)
 
 
-def _join(parts, dim):
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
+def _stack(parts, rows):
+    """Join parts along the first dimension, `rows` in all, as they come, so that each can have the memory of the one before."""
+    first = next(parts)
+    if len(first) == rows:
+        return first
+    if first.requires_grad:
+        return torch.cat([first, *parts])
+    joined, row = first.new_empty(rows, *first.shape[1:]), 0
+    for part in itertools.chain([first], parts):
+        joined[row : row + len(part)] = part
+        row += len(part)
+    return joined
 
 
 def _weigh(values, weights):
     """Multiply real parts and imaginary parts of values (B, W) by weights (W, 2), in place."""
     torch.view_as_real(values).mul_(weights)
     return values
+
+
+def _set_out(entries, cells, size):
+    """Return entries in the order of cells, (size, ...): empty cells get any bin, with weights of zero."""
+    filled = np.resize(entries, size) if entries.ndim == 1 else np.zeros((size, 2))
+    filled[cells] = entries
+    return filled
 
 
 def _lengths(form, frames, widths, widest):

@@ -63,8 +63,8 @@ def retrieve(
     coefficients, before = magnitudes * start, None
     for _ in range(iterations - 1):
         consistent = forward(_keep(inverse(coefficients), known))
-        ahead = consistent if before is None else torch.lerp(before, consistent, 1 + momentum)
-        coefficients, before = magnitudes * ahead.sgn(), consistent
+        ahead = consistent.clone() if before is None else before.lerp_(consistent, 1 + momentum)
+        coefficients, before = ahead.sgn_().mul_(magnitudes), consistent
     return _keep(inverse(coefficients), known)
 
 

@@ -1,6 +1,6 @@
 """From frame-wise labels to notes, and to a table of them.
 
-Frame n covers n / rate to (n + 1) / rate seconds. Levels are in dB; 0 is the energy of a sine of full scale.
+Frame n covers n / rate to (n + 1) / rate seconds. Levels are in dB, A-weighted; a sine of full scale has about 0.
 """
 
 import csv
@@ -14,36 +14,46 @@ from data.labels import Labels, program_of
 from data.notes import Notes, Track
 from utils.files import atomic
 
-FLOOR_DB = -70.0  # frames below this are silent
-RANGE_DB = 45.0  # and so are those that far below the loudest
-MEDIAN = 5  # frames over which the median of the pitch is taken
+FLOOR_DB = -80.0  # frames below this are silent
+RANGE_DB = 45.0  # and so are those that far below the loudest of all,
+DIP_DB, DIP = 25.0, 5  # and that far below the loudest of so many frames around
+VOTERS = 7  # frames that vote for the pitch of the one in their middle
 SHORTEST = 3  # frames of a note; shorter ones are taken for part of a neighbour
-RISE_DB = 6.0  # by which the level rises within two frames where a held pitch is struck again
+RISE_DB = 8.0  # by which the level rises within two frames where a held pitch is struck again
 
 
-def levels(frames: np.ndarray, full_scale: float) -> np.ndarray:
-    """Return the level in dB, (N,), of linear magnitudes (N, F), where a sine of full scale has the modulus `full_scale`."""
-    energy = np.square(frames, dtype=np.float64).sum(-1) / full_scale**2
+def levels(frames: np.ndarray, frequencies: np.ndarray, full_scale: float) -> np.ndarray:
+    """Return the A-weighted level in dB, (N,), of linear magnitudes (N, F) of bands at `frequencies` (F,) Hz.
+
+    The weights (IEC 61672-1, annex E) are those of hearing. They pass over rumble, which a transform of constant Q smears over
+    half a second and more. A sine of full scale has the modulus `full_scale` and, at 1000 Hz, about 0 dB.
+    """
+    f = np.square(frequencies, dtype=np.float64)
+    weights = 12194**2 * f**2 / ((f + 20.6**2) * np.sqrt((f + 107.7**2) * (f + 737.9**2)) * (f + 12194**2)) * 10**0.1
+    energy = np.square(frames * weights, dtype=np.float64).sum(-1) / full_scale**2
     return 10 * np.log10(np.maximum(energy, 1e-20))
 
 
 def transcribe(labels: Labels, ids: np.ndarray, confidence: np.ndarray, level: np.ndarray, rate: float | None = None) -> Notes:
     """Return the notes that frame-wise labels tell of, one track an instrument.
 
-    A frame sounds where its level is within 45 dB of the loudest one's and above -70 dB. Over the frames that sound, the pitch is
-    smoothed by a median over five; a note is a run of one pitch, of three frames or more, and one whose level rises by 6 dB within
-    two frames after a dip is struck again there. Velocities are the nominal ones of the dynamics that a note's frames vote for.
+    A frame sounds where its level is above -80 dB, within 45 dB of the loudest frame's and within 25 dB of those around it. Of the
+    frames that sound, each takes the pitch to which the seven around it give the most confidence; a note is a run of one pitch, of
+    three frames or more, and where the level rises by 8 dB within two frames after a dip, it is struck again. Velocities are the
+    nominal ones of the dynamics to which a note's frames give the most confidence.
 
     Parameters
     ----------
     ids : (N, I, L) class ids.
-    confidence : (N, I, L) the weight of each as a vote.
+    confidence : (N, I, L) their probabilities; NaN counts as 0.
     level : (N,) dB.
     rate : frames a second; those of `labels` when not given.
     """
     tracks = tuple(Track(name, program_of(name)) for name in labels.instruments)
-    sounds = (level >= level.max(initial=-np.inf) - RANGE_DB) & (level >= FLOOR_DB)
-    pitches = np.stack([_steady(pitch, sounds) for pitch in labels.pitch(ids).T])  # (I, N)
+    confidence = np.nan_to_num(np.asarray(confidence, np.float32))
+    sure = confidence[..., [label in ("octave", "pitch") for label, _ in labels.classes]].prod(-1)  # (N, I)
+    sounds = _sounding(level)
+    pitches = np.stack([_steady(*columns, sounds) for columns in zip(labels.pitch(ids).T, sure.T, strict=True)])  # (I, N)
     struck = _struck(level, pitches)
     rows = []
     for track, pitch in enumerate(pitches):
@@ -57,13 +67,26 @@ def transcribe(labels: Labels, ids: np.ndarray, confidence: np.ndarray, level: n
     return Notes(start / rate, stop / rate, pitch, velocity, track, tracks).take(order)
 
 
-def _steady(pitch: np.ndarray, sounds: np.ndarray) -> np.ndarray:
+def _sounding(level: np.ndarray) -> np.ndarray:
+    """Tell which frames sound, (N,). The transform smears a note by a frame or two: hence the comparison with those around."""
+    from scipy.ndimage import maximum_filter1d
+
+    lowest = np.maximum(level.max(initial=-np.inf) - RANGE_DB, maximum_filter1d(level, DIP) - DIP_DB)
+    return level >= np.maximum(lowest, FLOOR_DB)
+
+
+def _steady(pitch: np.ndarray, sure: np.ndarray, sounds: np.ndarray) -> np.ndarray:
     """Return pitches (N,), -1 for silence, without flicker and without what is too short for a note."""
-    if not sounds.any():
-        return np.full_like(pitch, -1)
-    result = np.full_like(pitch, -1)
-    padded = np.pad(pitch[sounds], MEDIAN // 2, mode="edge")
-    result[sounds] = np.median(np.lib.stride_tricks.sliding_window_view(padded, MEDIAN), -1)
+    from scipy.ndimage import uniform_filter1d
+
+    pitch, sure = pitch[sounds], sure[sounds]
+    winners, most = np.full(len(pitch), -1), np.zeros(len(pitch))
+    for candidate in np.unique(pitch):
+        own = np.where(pitch == candidate, sure, 0.0)
+        votes = uniform_filter1d(own, VOTERS, mode="nearest") + 1e-6 * own  # a tie is decided by the frame itself
+        winners, most = np.where(votes > most, candidate, winners), np.maximum(votes, most)
+    result = np.full(len(sounds), -1)
+    result[sounds] = winners
     start, stop = _runs(result)
     return np.repeat(_absorbed(result[start], stop - start), stop - start)
 
@@ -105,7 +128,7 @@ def _voted(labels: Labels, ids: np.ndarray, confidence: np.ndarray, start: np.nd
         return labels.velocity(ids[start])
     place, run = order.index("dynamics"), np.repeat(np.arange(len(start)), stop - start)
     votes = np.zeros((len(start), labels.silent_ids[place] + 1))
-    np.add.at(votes, (run, ids[:, place]), np.nan_to_num(confidence[:, place]))
+    np.add.at(votes, (run, ids[:, place]), confidence[:, place])
     winners = np.array(ids[start])
     winners[:, place] = votes[:, :-1].argmax(1)
     return labels.velocity(winners)

@@ -86,13 +86,13 @@ class Player:
         return posterior.mean + posterior.variance.sqrt() * noise.to(self.device)
 
     def listened(self, frames: Iterable[Tensor], record: list[tuple[np.ndarray, ...]]) -> Iterator[Piece]:
-        """Yield the latents of frames of sound (n, F); those below -70 dB are silence, whatever the model makes of it.
+        """Yield the latents of frames of sound (n, F); those below -80 dB are silence, whatever the model makes of it.
 
         What the model names goes to `record`: class ids (n, I, L), their probabilities, NaN where silent, and levels (n,) in dB.
         """
         signal, labels = self.representation("signal"), self.representation("symbol")
         for x in frames:
-            level = levels(x.numpy(), signal.hop / SUBFRAMES / 2)
+            level = levels(x.numpy(), signal.frequencies, signal.hop / SUBFRAMES / 2)
             z, silent = self.latents(x, "signal", [()]), level < FLOOR_DB
             ids, confidence = self.model.decode(z, "symbol").cpu().numpy(), self.model.confidence(z, "symbol").cpu().numpy()
             ids[silent], confidence[silent] = labels.silent_ids, np.nan

@@ -38,7 +38,12 @@ def read_run(folder: Path) -> tuple[str, TrainConfig, dict[str, str]]:
         raise InputError(f"{folder}: is no run, it has no {CONFIG}; give a folder that lt_train.py has made")
     content = read_json(folder / CONFIG)
     system = content.get("system")
-    if content.get("format") != FORMAT or system not in SYSTEMS or not isinstance(content.get("config"), dict):
+    if (
+        content.get("format") != FORMAT
+        or not isinstance(system, str)
+        or system not in SYSTEMS
+        or not isinstance(content.get("config"), dict)
+    ):
         raise InputError(f"{folder / CONFIG}: format {content.get('format')!r}, system {system!r}: not of this version, or damaged")
     try:
         config = merge(SYSTEMS[system].Config(), content["config"])

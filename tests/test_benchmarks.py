@@ -22,7 +22,7 @@ def sine(hertz: float, seconds: float = 0.5) -> np.ndarray:
 @pytest.mark.parametrize("method", [peers.yin, peers.pyin])
 @pytest.mark.parametrize("hertz", [41.2, 440.0, 3520.0])
 def test_peers_name_a_sine(method, hertz):
-    assert 1200 * abs(math.log2(method(sine(hertz)) / hertz)) < 20
+    assert 1200 * abs(math.log2(method(sine(hertz)) / hertz)) < 30  # cents; lags are whole samples, interpolated
 
 
 def test_peers_hear_nothing_in_silence():

@@ -35,7 +35,7 @@ def test_right_by_note_tells_each_note_and_label():
 
 
 def test_wilson_interval_has_published_values():
-    """Of Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17, 1998, table I, method 3."""
+    """Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17, 1998, table I, method 3."""
     published = {(81, 263): (0.2553, 0.3662), (15, 148): (0.0624, 0.1605), (0, 20): (0.0, 0.1611), (1, 29): (0.0061, 0.1718)}
     for (right, trials), interval in published.items():
         assert metrics.wilson_interval(right / trials, trials) == pytest.approx(interval, abs=5e-5)

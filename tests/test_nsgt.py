@@ -206,7 +206,8 @@ def test_batches_are_their_members(form, monkeypatch):
 
 
 @pytest.mark.parametrize("form", nsgt.FORMS)
-def test_gradients(form):
+def test_gradients(form, monkeypatch):
+    monkeypatch.setattr(nsgt, "CHUNK", 1)  # so that a batch comes in parts
     t = NSGT(25, n_bins=3, form=form, ends=True, dtype=torch.float64)
     assert torch.autograd.gradcheck(t.forward, (noise(2, 25).requires_grad_(),))
     coefficients = t.forward(noise(2, 25))

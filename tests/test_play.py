@@ -227,12 +227,22 @@ def test_results_do_not_depend_on_what_else_is_played(run, tmp_path):
     assert first == second
 
 
+def test_a_run_without_pitches_writes_no_notes(tmp_path, capsys):
+    folder = make_run(tmp_path / "run", labels=("dynamics",))
+    assert play("audio", "-m", folder, "-i", tone(tmp_path / "a.wav", 0.2), "-o", tmp_path / "out") == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.csv", "a.pdf", "a_reconstruction.wav"]
+    assert play("midi", "-m", folder, "-i", score(tmp_path / "a.mid", (0, 1, 69, 80, 0)), "-o", tmp_path / "out") == 2
+    assert "names no pitch" in capsys.readouterr().err
+
+
 def test_a_run_that_lacks_a_modality(run, tmp_path, capsys, monkeypatch):
     model = load_run(run)
     model.representations = {"symbol": model.representations["symbol"]}
     monkeypatch.setattr("models.runs.load_run", lambda *args: model)
     assert play("audio", "-m", run, "-i", tone(tmp_path / "a.wav", 0.1), "-o", tmp_path / "out") == 2
-    assert "needs a run with the modality signal; this one has symbol" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert str(run) in error and "needs a run with the modality signal; this one has symbol" in error
+    assert not (tmp_path / "out").exists()
 
 
 # -- midi -------------------------------------------------------------------------------------------------------------
@@ -272,6 +282,12 @@ def test_long_rests_are_silent(run, tmp_path):
     assert play("midi", "-m", run, "-i", tmp_path / "a.mid", "-o", tmp_path, "-g", 0) == 0
     sound = Audio.load(tmp_path / "a.wav")
     assert level(sound, 1, 7.5) < 1e-3 < level(sound, 8.05, 8.15)
+
+
+def test_a_score_of_one_tick(run, tmp_path):
+    score(tmp_path / "a.mid", (0, 0.0005, 69, 96, 0))
+    assert play("midi", "-m", run, "-i", tmp_path / "a.mid", "-o", tmp_path) == 0
+    assert len(Audio.load(tmp_path / "a.wav").samples) == round(RATE / 1920)
 
 
 def test_velocity_makes_it_louder(run, tmp_path):

@@ -14,6 +14,7 @@ CLASSES = (("octave", ("3", "4", "5")), ("pitch", PITCH_CLASSES), ("dynamics", (
 ONE = Labels(CLASSES, ("flute",), True, RATE)
 TWO = Labels(CLASSES, ("flute", "cello"), True, RATE)
 SILENT = (3, 12, 2)
+AROUND = [-90.0] * 5 + [-20.0] * 10 + [-90.0] * 5  # dB, of a note with silence around it
 
 
 def ids_of(pitches, dynamics=1):
@@ -47,11 +48,11 @@ def test_single_wild_frames_vanish():
 
 
 def test_an_unclear_attack_belongs_to_the_note_that_follows():
-    assert notes_of([None] * 5 + [50, 77] + [69] * 8 + [None] * 5) == [(69, 5, 15)]
+    assert notes_of([None] * 5 + [50, 77] + [69] * 8 + [None] * 5, AROUND) == [(69, 5, 15)]
 
 
 def test_an_unclear_end_belongs_to_the_note_before():
-    assert notes_of([None] * 5 + [69] * 8 + [50, 77] + [None] * 5) == [(69, 5, 15)]
+    assert notes_of([None] * 5 + [69] * 8 + [50, 77] + [None] * 5, AROUND) == [(69, 5, 15)]
 
 
 def test_what_is_too_short_alone_is_nothing():
@@ -64,8 +65,25 @@ def test_quiet_frames_are_silent():
     assert notes_of([69] * 25, level) == [(69, 0, 10), (69, 15, 25)]
 
 
+def test_what_a_note_smears_around_it_is_silent():
+    level = [-90.0] * 5 + [-60.0, -46.0] + [-20.0] * 10 + [-46.0, -55.0] + [-90.0] * 5
+    assert notes_of([69] * 24, level) == [(69, 7, 17)]
+
+
+def test_a_slow_decay_belongs_to_the_note():
+    assert notes_of([69] * 20, -2.0 * np.arange(20)) == [(69, 0, 20)]
+
+
+def test_a_surer_frame_counts_more():
+    ids = ids_of([69] * 4 + [81] * 4 + [69] * 4)[:, None]
+    confidence = np.ones(ids.shape)
+    confidence[4:8, 0, 0] = 0.3  # the octave
+    assert len(transcribe(ONE, ids, np.ones(ids.shape), np.zeros(12))) == 3
+    assert transcribe(ONE, ids, confidence, np.zeros(12)).pitch.tolist() == [69]
+
+
 def test_silence_has_no_notes():
-    assert notes_of([69] * 25, [-75.0] * 25) == []
+    assert notes_of([69] * 25, [-81.0] * 25) == []
     assert notes_of([None] * 25) == []
     assert notes_of([]) == []
 
@@ -78,7 +96,7 @@ def test_a_rise_after_a_dip_strikes_again():
 @pytest.mark.parametrize(
     "level",
     [
-        [-20.0] * 8 + [-24.0, -25.0, -22.0, -20.0] + [-20.0] * 8,  # by 5 dB only
+        [-20.0] * 8 + [-24.0, -27.0, -22.0, -20.0] + [-20.0] * 8,  # by 7 dB only
         [-40.0 + i for i in range(20)],  # slowly
         [-40.0, -30.0, -20.0] + [-20.0] * 17,  # the attack of the note itself
         [-20.0] * 10 + [-21.0 - i for i in range(10)],  # a decay
@@ -138,8 +156,10 @@ def test_any_frames_give_valid_notes_without_overlap(n, seed):
     assert (notes.offset <= n / RATE + 1e-9).all()
 
 
-def test_levels_are_in_decibels_of_full_scale():
-    assert levels(np.array([[35.0, 0], [3.5, 0], [0, 0]]), 35.0).tolist() == pytest.approx([0, -20, -200])
+@pytest.mark.parametrize(("frequency", "decibels"), [(31.62, -39.4), (100, -19.1), (1000, 0), (2512, 1.3), (10000, -2.5)])
+def test_levels_are_weighted_as_the_standard_says(frequency, decibels):
+    frames = np.array([[35.0], [3.5], [0]])
+    assert levels(frames, np.array([frequency]), 35.0).tolist() == pytest.approx([decibels, decibels - 20, -200], abs=0.1)
 
 
 def test_the_table_has_a_row_a_frame(tmp_path):

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 
+LARGEST = 2**53  # beyond this, floats no longer hold every whole number
+
+
 class InputError(Exception):
     """Report what a user can mend: one line that says what was given, what is wrong and what would do.
 
@@ -109,6 +112,8 @@ def _checked_element(field: dataclasses.Field, kind: type, value: Any) -> Any:
     allowed = (int, float) if kind is float else kind
     if not isinstance(value, allowed) or isinstance(value, bool):
         raise InputError(f"--{field.name} takes {kind.__name__}, not {value!r}")
+    if kind is not str and abs(value) > LARGEST:
+        raise InputError(f"--{field.name} takes numbers up to {LARGEST:g}, not {value:.3g}")
     value = kind(value)
     if kind is float and not math.isfinite(value):
         raise InputError(f"--{field.name} takes a finite number, not {value}")
