@@ -121,11 +121,11 @@ class _Factored:
         return offsets % self.p * self.span + offsets // self.p - self.low
 
     def forward(self, grid):
-        columns = grid.unflatten(-1, (self.p, self.span)) @ self.coarse * self.twiddle  # (B, F, p, q)
-        return (self.fine @ columns).flatten(-2) / self.n
+        columns = (grid.unflatten(-1, (self.p, self.span)) @ self.coarse).mul_(self.twiddle / self.n)  # (B, F, p, q)
+        return (self.fine @ columns).flatten(-2)
 
     def inverse(self, points):
-        columns = self.fine.conj() @ points.unflatten(-1, (self.p, -1)) * self.twiddle.conj()  # (B, F, p, q)
+        columns = (self.fine.conj() @ points.unflatten(-1, (self.p, -1))).mul_(self.twiddle.conj())  # (B, F, p, q)
         return (columns @ self.coarse.mH).flatten(-2)
 
 

@@ -44,7 +44,9 @@ def read_run(folder: Path) -> tuple[str, TrainConfig, dict[str, str]]:
         or system not in SYSTEMS
         or not isinstance(content.get("config"), dict)
     ):
-        raise InputError(f"{folder / CONFIG}: format {content.get('format')!r}, system {system!r}: not of this version, or damaged")
+        raise InputError(
+            f"{folder / CONFIG}: format {content.get('format')!r}, system {system!r}: not of this version, or it may be damaged"
+        )
     try:
         config = merge(SYSTEMS[system].Config(), content["config"])
         config.validate()

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-
 LARGEST = 2**53  # beyond this, floats no longer hold every whole number
 
 
@@ -113,7 +112,7 @@ def _checked_element(field: dataclasses.Field, kind: type, value: Any) -> Any:
     if not isinstance(value, allowed) or isinstance(value, bool):
         raise InputError(f"--{field.name} takes {kind.__name__}, not {value!r}")
     if kind is not str and abs(value) > LARGEST:
-        raise InputError(f"--{field.name} takes numbers up to {LARGEST:g}, not {value:.3g}")
+        raise InputError(f"--{field.name} takes numbers up to {LARGEST:g}, not {str(value)[:20]}")
     value = kind(value)
     if kind is float and not math.isfinite(value):
         raise InputError(f"--{field.name} takes a finite number, not {value}")
