@@ -1,8 +1,8 @@
 """The crossmodal system: an audio VAE and a symbolic VAE with tied latents, so that one model transcribes and synthesises.
 
 The tie is that of SCAN (Higgins et al., "SCAN: Learning Hierarchical Compositional Visual Concepts", ICLR 2018, section 4, eq. 5),
-used for sound and symbols by Bitton, Esling, Caillon and Chemla-Romeu-Santos ("Cross-modal variational inference for bijective
-signal-symbol translation", DAFx 2019, section 3). Both VAEs are trained together and gradients of the tie reach both.
+used for sound and symbols by Chemla--Romeu-Santos, Ntalampiras, Esling, Haus and Assayag ("Cross-Modal Variational Inference for
+Bijective Signal-Symbol Translation", DAFx 2019). Both VAEs are trained together and gradients of the tie reach both.
 """
 
 from collections.abc import Iterable
