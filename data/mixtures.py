@@ -119,6 +119,7 @@ class Spectra:
 
     starts: np.ndarray  # (notes + 1,) the first row of each note, then the number of rows
     rows: Rows | np.ndarray  # indexed by row numbers (B,), gives (B, F)
+    contents: tuple[str, ...]  # a hash of what each note was made from
 
     def of(self, note: int) -> np.ndarray:
         """Return the magnitudes (N, F) of one note."""
@@ -136,13 +137,14 @@ def spectra_of(notes: Sequence[Note], transform: NSGTMagnitude, cache: Path, wor
         brought = [note.magnitudes for note in notes]
         if brought[0].shape[1] != transform.shape[0]:
             raise InputError(f"{notes[0].path}: its spectra have {brought[0].shape[1]} bands, the transform {transform.shape[0]}")
-        return Spectra(np.cumsum([0, *map(len, brought)]), np.concatenate(brought))
+        contents = tuple(hashlib.sha256(array.tobytes()).hexdigest() for array in brought)
+        return Spectra(np.cumsum([0, *map(len, brought)]), np.concatenate(brought), contents)
     settings = {**asdict(transform), "subframes": SUBFRAMES, "block": BLOCK, "context": CONTEXT}
     store = SpectraStore(cache / "spectra", settings, transform.shape[0])
     paths = [note.path for note in notes]
     store.prepare(paths, functools.partial(_analysed, transform), workers or os.cpu_count() or 1)
     rows = store.rows(paths)
-    return Spectra(rows.starts, rows)
+    return Spectra(rows.starts, rows, rows.contents)
 
 
 def _analysed(transform: NSGTMagnitude, path: Path) -> np.ndarray:
@@ -205,7 +207,9 @@ def source(
         )
     ids = np.concatenate([spectra.starts[i] + r for i, r in enumerate(rows) if r is not None])
     labels = np.array([[list(names).index(note.labels[label]) for label, names in classes.items()] for note in notes])
-    identity = hashlib.sha256(repr([(n.identity, n.path.name) for n in notes]).encode() + ids.tobytes()).hexdigest()
+    identity = hashlib.sha256(
+        repr([(n.identity, n.path.name) for n in notes] + list(spectra.contents)).encode() + ids.tobytes()
+    ).hexdigest()
     symbol, note = np.repeat(labels, counts, axis=0), np.repeat(np.arange(len(notes)), counts)
     return Source(torch.from_numpy(symbol), torch.from_numpy(note), _fetcher(spectra.rows, ids), identity)
 
@@ -214,7 +218,8 @@ def _rows(note: Note, magnitudes: np.ndarray, frames: Sequence[str], split: str,
     """Return the chosen frames of one note, None where the note belongs to another split."""
     if not by_frame:
         return choose(magnitudes, frames) if split_of(note.identity) == split else None
-    return np.array([n for n in choose(magnitudes, frames) if split_of(f"{note.path.name}#{n}") == split], dtype=np.int64)
+    name = f"{note.path.parent.name}/{note.path.name}/{note.identity}"
+    return np.array([n for n in choose(magnitudes, frames) if split_of(f"{name}#{n}") == split], dtype=np.int64)
 
 
 def _fetcher(rows: Rows | np.ndarray, ids: np.ndarray) -> Callable[[Tensor], Tensor]:

@@ -16,18 +16,11 @@ import hashlib
 import json
 import logging
 import mmap
-import multiprocessing
 import os
-import signal
-import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +28,7 @@ import numpy as np
 
 from utils.cli import progress
 from utils.config import InputError
+from utils.parallel import each
 from utils.paths import make_folder
 
 FORMAT = 1  # part of the settings' hash: another layout is another folder
@@ -88,7 +82,7 @@ class SpectraStore:
         job = functools.partial(_spectrum, analyse, self.n_bins)
         writer = _Writer(self.folder, self._description)
         try:
-            with closing(_each(job, list(missing.values()), min(workers, len(missing)))) as results:
+            with closing(each(job, list(missing.values()), min(workers, len(missing)))) as results:
                 for path, magnitudes in progress(results, total=len(missing), desc="spectra", unit="file"):
                     if _signature(path) != versions[path].signature:
                         raise InputError(f"{path}: changed while it was analysed; run again when it rests")
@@ -134,7 +128,7 @@ class SpectraStore:
             for record in records:
                 match record:
                     case {"content": str(content), "row": int(row), "rows": int(rows)} if 0 <= row < row + rows <= present:
-                        self._entries[content] = _Entry(shard, row, rows)
+                        self._entries[content] = _Entry(content, shard, row, rows)
                     case _:
                         dropped += 1
             if dropped:
@@ -142,6 +136,7 @@ class SpectraStore:
 
 
 class _Entry(NamedTuple):
+    content: str
     shard: Path
     row: int
     rows: int
@@ -160,6 +155,7 @@ class Rows:
         self._first = np.array([entry.row for entry in entries], dtype=np.int64)  # (files,) a row of the shard
         self._place = np.array([places[entry.shard] for entry in entries], dtype=np.int64)  # (files,) a place in shards
         self._shards = tuple(places)
+        self.contents = tuple(entry.content for entry in entries)  # (files,) hash of what each file held
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -354,47 +350,3 @@ def _spectrum(analyse: Analyse, n_bins: int, path: Path) -> np.ndarray:
     if not np.isfinite(magnitudes).all():
         raise InputError(f"{path}: its spectrum holds NaN or infinity; mend the file or leave it out")
     return magnitudes
-
-
-def _each(job: Analyse, paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, np.ndarray]]:
-    """Yield each path with its result as it is done; few are under way at a time, so memory stays flat."""
-    if workers <= 1:
-        yield from ((path, job(path)) for path in paths)
-        return
-    context = multiprocessing.get_context("spawn")  # a fork of a process that has threads, as torch's, may hang
-    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(job,))
-    waiting, running = iter(paths), {}
-    try:
-        while True:
-            handled = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # workers never see Ctrl-C
-            try:
-                running |= {pool.submit(_work, path): path for path in islice(waiting, 2 * workers - len(running))}
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, handled)
-            if not running:
-                return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future.result()
-    except BrokenProcessPool as error:
-        raise InputError(f"--workers {workers}: a worker died, perhaps for want of memory; take fewer") from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker(job: Analyse) -> None:
-    """Ready a worker: its job, sent once with whatever plan it carries; one thread; no life after its parent."""
-    global _work_of
-    _work_of = job
-    os.environ["OMP_NUM_THREADS"] = "1"  # for what is imported later
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _work(path: Path) -> np.ndarray:
-    return _work_of(path)
-
-
-def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)

@@ -17,7 +17,7 @@ class TrainConfig:
     dbroot: str = option("", "folder or file with the corpus; without it the system's embedded corpus is made and used", DATA)
     cache: str = option("", "folder for spectra and rendered corpora; without it $LT_CACHE or ~/.cache/latent-transcription", DATA)
     workers: int = option(0, "processes that prepare the corpus; 0 = one a core", DATA, minimum=0)
-    seed: int = option(0, "seed of everything random: splits, order, mixtures, noise", TRAINING, minimum=0)
+    seed: int = option(0, "seed of the weights, the order, the mixtures and the noise", TRAINING, minimum=0)
     epochs: int = option(3000, "passes over the training split", TRAINING, minimum=1)
     batch_size: int = option(64, "examples a step, over all processes", TRAINING, minimum=2)
     lr: float = option(1e-3, "learning rate of Adam", TRAINING, minimum=0)

@@ -38,6 +38,7 @@ class Config(TrainConfig):
             "plateau": 10,
             "shrink": 0.5,
             "epochs": 300,
+            "plot_epochs": 20,
         },
     }
 
@@ -123,7 +124,7 @@ class Config(TrainConfig):
         self._validate_frames()
         if self.dropout >= 1:
             raise InputError(f"--dropout {self.dropout:g}: must be less than 1")
-        if not self.fmin < self.fmax <= self.sample_rate / 2:
+        if not self.fmin < self.fmax < self.sample_rate / 2:
             raise InputError(
                 f"--fmin {self.fmin:g} --fmax {self.fmax:g}: must rise and stay below half of --sample_rate {self.sample_rate}"
             )

@@ -26,6 +26,11 @@ class Reporter:
         if every and trainer.at.epoch % every == 0:
             self.draw(trainer)
 
+    def finish(self, trainer: Trainer) -> None:
+        """Draw the end of a training."""
+        if trainer.model.config.plot_epochs:
+            self.draw(trainer)
+
     def draw(self, trainer: Trainer) -> None:
         """Write the figures of this moment into the run."""
         folder = make_folder(trainer.run / "figures")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +56,11 @@ def train(session: Session, device_name: str, threads: int) -> int:
         devices.seed(config.seed, "weights")
         trainer = Trainer(module.Model(config), folder, device, ranks)
         _open(session, trainer, splits, start)
-        reason = fit(trainer, splits["train"], splits["valid"], session.minutes, Reporter(splits["valid"], session.tensorboard))
+        reporter = Reporter(splits["valid"], session.tensorboard)
+        reason = fit(trainer, splits["train"], splits["valid"], session.minutes, reporter)
         log.info("%s: epoch %d, step %d", reason, trainer.at.epoch, trainer.at.step)
         if ranks.first:
+            reporter.finish(trainer)
             print(json.dumps(_test(trainer, splits["test"], module.metrics), indent=2))
     except Interrupted as signal:
         log.info("%s: saved at step %d; go on with --resume %s", signal, trainer.at.step, folder)
@@ -84,6 +87,8 @@ def _open(session: Session, trainer: Trainer, splits: dict[str, Dataset], start:
         load_weights(trainer.model, load_state(start)["model"], start)
     else:
         trainer.restore(load_state(start), start)
+        if not session.resume:  # a new run has its own best
+            trainer.at.best, trainer.at.best_epoch = math.inf, trainer.at.epoch - 1
     trainer.ranks.wait()  # until every rank has read what the first now writes
     if trainer.ranks.first:
         make_folder(folder)

@@ -148,6 +148,7 @@ class Trainer:
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
             "schedules": {name: s.state_dict() for name, s in self.schedules.items()},
             "position": dict(vars(self.at)),
+            "rates": {name: group.lr for name, group in self.groups.items()},
             "ranks": self.ranks.size,
         }
 
@@ -163,6 +164,8 @@ class Trainer:
             for name, optimizer in self.optimizers.items():
                 optimizer.load_state_dict(state["optimizers"][name])
                 self.schedules[name].load_state_dict(state["schedules"][name])
+                if state["rates"][name] != self.groups[name].lr:  # a new run with a rate of its own
+                    optimizer.param_groups[0]["lr"] = self.groups[name].lr
             self.at = Position(**state["position"])
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}: is not the state of this model ({error})") from None

@@ -26,7 +26,7 @@ def note(number, dynamics="p"):
 
 def spectra(notes, frames=5, value=None):
     rows = [np.full((frames, F), i + 1.0 if value is None else value, np.float32) for i in range(len(notes))]
-    return Spectra(np.cumsum([0, *map(len, rows)]), np.concatenate(rows))
+    return Spectra(np.cumsum([0, *map(len, rows)]), np.concatenate(rows), ("",) * len(notes))
 
 
 NOTES = [note(i, d) for i in range(30) for d in ("p", "f")]

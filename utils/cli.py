@@ -1,6 +1,7 @@
 """What every script does around its work: logging, and errors as one line."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 
@@ -19,6 +20,9 @@ def run(main: Callable[[list[str]], int | None]) -> None:
         code = main(sys.argv[1:]) or 0
     except InputError as error:
         code = fail(str(error))
+    except BrokenPipeError:  # the reader of stdout has seen enough, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = INTERRUPTED
