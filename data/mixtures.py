@@ -207,9 +207,8 @@ def source(
         )
     ids = np.concatenate([spectra.starts[i] + r for i, r in enumerate(rows) if r is not None])
     labels = np.array([[list(names).index(note.labels[label]) for label, names in classes.items()] for note in notes])
-    identity = hashlib.sha256(
-        repr([(n.identity, n.path.name) for n in notes] + list(spectra.contents)).encode() + ids.tobytes()
-    ).hexdigest()
+    names = [(note.identity, note.path.name) for note in notes]
+    identity = hashlib.sha256(repr((names, spectra.contents)).encode() + ids.tobytes()).hexdigest()
     symbol, note = np.repeat(labels, counts, axis=0), np.repeat(np.arange(len(notes)), counts)
     return Source(torch.from_numpy(symbol), torch.from_numpy(note), _fetcher(spectra.rows, ids), identity)
 
