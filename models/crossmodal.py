@@ -115,16 +115,20 @@ class SymbolicVAE(VAE):
         slots = zip(logits.split(self.sizes, -1), ids.unbind(-1), strict=True)
         return sum(losses.categorical_nll(slot.flatten(0, 1), true.flatten()).view_as(true).sum(1) for slot, true in slots)
 
-    def probabilities(self, logits: Tensor) -> list[Tensor]:
-        """Return the class probabilities of each label, (B, I, K) or (B, I, K + 1) with silence last."""
-        if not self.binary:
-            return [slot.softmax(-1) for slot in logits.split(self.sizes, -1)]
-        bits = logits.sigmoid().split(self.sizes, -1)
-        labels, silence = bits[: self.n_labels], bits[self.n_labels :]
-        sounding = [slot / slot.sum(-1, keepdim=True).clamp_min(1e-12) for slot in labels]
-        if not silence:
-            return sounding
-        return [torch.cat([slot * (1 - silence[0]), silence[0]], -1) for slot in sounding]
+    def probabilities(self, logits: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the probability that a source is silent, (B, I), and of each label's classes if it is not, (B, I, K).
+
+        Each label has an opinion on silence; a source is silent or not as a whole, so these are taken together as independent
+        witnesses: their log-odds add up.
+        """
+        if self.binary:
+            labels, bits = logits[..., : sum(self.counts)].split(self.counts, -1), logits[..., sum(self.counts) :]
+            classes = [functional.normalize(label.sigmoid(), p=1, dim=-1) for label in labels]
+            return bits.sigmoid().sum(-1), classes  # without a silent bit the sum is 0
+        slots = logits.split(self.sizes, -1)
+        classes = [slot[..., :k].softmax(-1) for slot, k in zip(slots, self.counts, strict=True)]
+        odds = [slot[..., k:].sum(-1) - slot[..., :k].logsumexp(-1) for slot, k in zip(slots, self.counts, strict=True)]
+        return sum(odds).sigmoid() * (self.sizes != self.counts), classes
 
 
 class Critic(nn.Module):
@@ -225,7 +229,7 @@ class Model(LatentModel):
             "cross_symbol": rise * config.cross_2,
             "transfer_signal": config.transfer,
             "transfer_symbol": config.transfer * config.symbol,
-            "deceit": config.adv_weight,
+            "deceit": config.adv_weight * self.training,  # a moving opponent: epochs would not compare
         }
 
     def _transfers(self, x: Tensor, y: Tensor, z_x: Tensor, z_y: Tensor) -> dict[str, Tensor]:
@@ -265,19 +269,25 @@ class Model(LatentModel):
         if target == "signal":
             p = self.audio.observe(self.audio.descend(z))
             return self.magnitudes(p.mean + temperature * p.variance.sqrt() * torch.randn_like(p.mean) if temperature else p.mean)
-        probabilities = self._probabilities(z)
-        if not temperature:
-            return torch.stack([p.argmax(-1) for p in probabilities], -1)
-        drawn = [torch.multinomial(p.flatten(0, 1).pow(1 / temperature), 1).view(p.shape[:2]) for p in probabilities]
-        return torch.stack(drawn, -1)
+        silent, classes = self._probabilities(z)
+        if temperature:
+            drawn = [torch.multinomial(p.flatten(0, 1).pow(1 / temperature), 1).view(p.shape[:2]) for p in classes]
+            return self._silenced(torch.rand_like(silent) < silent, torch.stack(drawn, -1))
+        return self._silenced(silent > 0.5, torch.stack([p.argmax(-1) for p in classes], -1))
+
+    def _silenced(self, silent: Tensor, ids: Tensor) -> Tensor:
+        """Return class ids (N, I, L) with those of the sources that are `silent` (N, I) in their place."""
+        return torch.where(silent[..., None], torch.tensor(self.symbolic.counts, device=ids.device), ids)
 
     def confidence(self, z: Tensor, target: str, condition: Tensor | None = None) -> Tensor:
         """Return the probability of each class that ``decode(z, "symbol")`` names, (N, I, L)."""
         if target != "symbol":
             raise NotImplementedError("only classes have probabilities")
-        return torch.stack([p.amax(-1) for p in self._probabilities(z)], -1)
+        silent, classes = self._probabilities(z)
+        best = torch.stack([p.amax(-1) for p in classes], -1) * (1 - silent[..., None])
+        return torch.where(silent[..., None] > 0.5, silent[..., None], best)
 
-    def _probabilities(self, z: Tensor) -> list[Tensor]:
+    def _probabilities(self, z: Tensor) -> tuple[Tensor, list[Tensor]]:
         return self.symbolic.probabilities(self.symbolic.observe(self.symbolic.descend(z)))
 
 
@@ -285,7 +295,8 @@ def representations(config: Config) -> dict[str, NSGTMagnitude | Labels]:
     """Return how audio and notes become the tensors of this configuration."""
     transform = NSGTMagnitude(config.sample_rate, config.fmin, config.fmax, config.bins_per_octave, config.scale)
     classes = tuple((label, tuple(config.classes[label])) for label in config.labels)
-    labels = Labels(classes, config.instruments, bool(config.zero_extra_class), transform.frame_rate)
+    silence = bool(config.zero_extra_class) and config.random_mode == "bernoulli"  # else it is never shown to the model
+    labels = Labels(classes, config.instruments, silence, transform.frame_rate)
     return {"signal": transform, "symbol": labels}
 
 

@@ -196,7 +196,7 @@ def up_to(pieces: Iterable[np.ndarray], end: Callable[[], int]) -> Iterator[np.n
     """Yield pieces of sound (S,), cut where they go beyond `end()` samples."""
     done = 0
     for piece in pieces:
-        yield piece[: end() - done]
+        yield piece[: max(end() - done, 0)]
         done += len(piece)
 
 

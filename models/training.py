@@ -8,6 +8,7 @@ bit from any step, and evaluations and figures in between change nothing.
 import math
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,7 +59,8 @@ class Trainer:
         config = model.config
         self.groups = model.phases()
         self.optimizers = {name: torch.optim.Adam(g.params, lr=g.lr, fused=True) for name, g in self.groups.items()}
-        plateau = {"factor": config.shrink, "patience": config.plateau or config.epochs, "eps": 1e-10}
+        patience = config.plateau or sys.maxsize
+        plateau = {"factor": config.shrink, "patience": patience, "threshold": 0.0, "threshold_mode": "abs", "eps": 1e-10}
         self.schedules = {name: ReduceLROnPlateau(o, **plateau) for name, o in self.optimizers.items()}
         self.at = Position()
         self.best: dict[str, Tensor] | None = None  # weights that the next save writes
@@ -70,7 +72,7 @@ class Trainer:
 
         Raises
         ------
-        InputError : a term or a gradient is no finite number.
+        InputError : a term is no finite number, or the gradient where it is clipped.
         """
         seed(self.model.config.seed, "noise", self.at.step, self.ranks.rank)
         terms: dict[str, float] = {}
@@ -120,6 +122,7 @@ class Trainer:
         """Validate, schedule, keep the best weights, and add a row to the history; return the row."""
         at = self.at
         train, unseen = means(at.sums, self.ranks, self.device), evaluate(self.model, valid, self.device, self.ranks)
+        self._check(unseen)
         row = {"epoch": at.epoch, "step": at.step, "seconds": round(at.seconds, 3)}
         row |= {f"lr_{name}": o.param_groups[0]["lr"] for name, o in self.optimizers.items()}
         row |= {f"train_{k}": v for k, v in train.items()} | {f"valid_{k}": v for k, v in unseen.items()}
@@ -173,7 +176,13 @@ class Trainer:
             raise InputError(f"{path}: was trained by {state['ranks']} processes, not {self.ranks.size}; start as many")
 
     def save(self, number: int | None = None) -> None:
-        """Write the best weights where they are new, then the last state; keep it under epoch `number` too where that is given."""
+        """Write the best weights where they are new, then the last state; keep it under epoch `number` too where that is given.
+
+        Raises
+        ------
+        InputError : a weight is no finite number (what was saved before is kept), or the files cannot be written.
+        """
+        self._check({name: t.sum().item() for name, t in self.model.state_dict().items()})
         if self.ranks.first:
             if self.best is not None:
                 save_state(self.run / BEST, {"model": self.best, "epoch": self.at.best_epoch, "loss": self.at.best})
@@ -221,7 +230,7 @@ def fit(trainer: Trainer, train: Dataset, valid: Dataset, minutes: float = 0.0, 
     """
     config, at, ranks = trainer.model.config, trainer.at, trainer.ranks
     total = n_batches(train, config.batch_size)
-    if len(train) // total < 2 * ranks.size or not len(valid):
+    if len(train) // total < 2 * ranks.size or len(valid) < ranks.size:
         raise InputError(f"{len(train)} examples to train and {len(valid)} to validate on are too few; bring more notes or frames")
     trainer.model.train()
     clock = Clock(at.seconds, minutes, config.save_minutes)
