@@ -35,7 +35,7 @@ READ = 2**16  # samples of a recording that are read at once
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    result = cli.Parser(description=__doc__)
     add = result.add_argument
     add("mode", choices=list(MODES), help="what to do")
     add("-m", "--models", nargs="+", type=Path, required=True, metavar="RUN", help="folders of runs, as lt_train.py makes them")
@@ -144,12 +144,15 @@ def by_file(play: Callable, run: Path, out: Path, files: dict[Path, str], args: 
 
     if not files:
         return
-    where = device.select(args.device or (f"cuda:{args.cuda}" if args.cuda >= 0 else "cpu"))
+    where = device.select(device.named(args.device, args.cuda))
     player = Player(load_run(run, where, args.weights), args.griffinlim_iters, bool(args.latent_sample), args.seed)
     for modality in ("signal", "symbol"):
         _naming(run, player.representation, modality)
     make_folder(out)
     for path, name in files.items():
+        if out.resolve() == path.resolve().parent:
+            attempts.code = cli.fail(f"{path}: its results could overwrite what lies beside it; give another folder with -o")
+            continue
         for result in attempts(_naming, path, play, player, path, out / name, args) or ():
             print(result, flush=True)
 

@@ -11,78 +11,80 @@ metrics.json (on the test split), figures/.
 """
 
 import argparse
+import functools
 from dataclasses import fields
 from pathlib import Path
 
-from models.config import TrainConfig
-from models.run_folder import BEST, LAST, numbered, read_run
+from models.config import RESUMABLE, TrainConfig
+from models.run_config import read_run
+from models.run_folder import BEST, LAST, numbered
 from models.systems import SYSTEMS
 from utils import cli
 from utils.config import InputError, add_flags, merge
 
 DEFAULT = "crossmodal"
-# what a resumed run may change: none of it decides a number of a step
-RESUMABLE = {
-    "dbroot",
-    "cache",
-    "workers",
-    "epochs",
-    "patience",
-    "save_epochs",
-    "save_steps",
-    "save_minutes",
-    "plot_epochs",
-}
 
 
 def parser(system: str) -> argparse.ArgumentParser:
     """Return the command line of training one system."""
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    result = cli.Parser(description=__doc__)
     result.add_argument("--system", choices=list(SYSTEMS), default=system, help="what to train (default: %(default)s)")
     result.add_argument("--preset", choices=list(SYSTEMS[system].Config.PRESETS), help="a named set of defaults; flags still win")
     run = result.add_argument_group("run")
-    run.add_argument("--savedir", type=Path, default=Path("saves"), help="folder of all runs (default: %(default)s)")
-    run.add_argument("--name", default="", help="name of the run (default: the system and what it is trained on)")
+    add = run.add_argument
+    add("--savedir", type=Path, help="folder of all runs (default: saves)")
+    add("--name", default="", help="name of the run (default: the system and what it is trained on)")
     start = run.add_mutually_exclusive_group()
     start.add_argument("--resume", type=Path, metavar="RUN", help="continue a run in its folder, bit for bit")
     start.add_argument("--load", type=Path, metavar="RUN", help="start a new run from the state of another")
-    run.add_argument(
-        "--load_epoch",
-        default="last",
-        help="with --load: last, best (weights only), or a numbered save (default: last)",
-    )
-    run.add_argument("--time_budget", type=float, default=0.0, metavar="MINUTES", help="stop after this time (default: no limit)")
-    run.add_argument("--tensorboard", type=int, choices=(0, 1), default=0, help="write TensorBoard logs too (default: 0)")
-    run.add_argument("--device", default="", help="auto (best available), cpu, cuda or cuda:N (default: cpu)")
-    run.add_argument("--cuda", type=int, default=-1, help="number of the GPU, -1 = CPU; the short form of --device (default: -1)")
-    run.add_argument("--threads", type=int, default=0, help="threads to compute with (default: torch's choice)")
+    add("--load_epoch", default="", help="with --load: last, best (weights only), or the number of a save (default: last)")
+    add("--time_budget", type=float, default=0.0, metavar="MINUTES", help="stop after this time (default: no limit)")
+    add("--tensorboard", type=int, choices=(0, 1), default=0, help="write TensorBoard logs too (default: 0)")
+    add("--device", default="", help="auto (best available), cpu, cuda or cuda:N (default: cpu)")
+    add("--cuda", type=int, default=-1, help="number of the GPU, -1 = CPU; the short form of --device (default: -1)")
+    add("--threads", type=int, default=0, help="threads to compute with (default: torch's choice)")
     add_flags(result, SYSTEMS[system].Config)
     return result
 
 
 def main(argv: list[str]) -> int:
     """Train as the command line `argv` says; return the exit code."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--system", choices=list(SYSTEMS), default=DEFAULT)
+    first = cli.Parser(add_help=False)
+    first.add_argument("--system", choices=list(SYSTEMS))
     first.add_argument("--resume", type=Path)
     first.add_argument("--load", type=Path)
     early = first.parse_known_args(argv)[0]
     earlier = early.resume or early.load
-    system = read_run(earlier)[0] if earlier else early.system
+    system = read_run(earlier)[0] if earlier else early.system or DEFAULT
+    if early.system not in (None, system):
+        raise InputError(f"--system {early.system}: {earlier} is a run of the system {system}")
     args = parser(system).parse_args(argv)
+    check(args)
     given = {f.name: getattr(args, f.name) for f in fields(SYSTEMS[system].Config) if hasattr(args, f.name)}
-    if args.time_budget < 0 or args.threads < 0:
-        raise InputError("--time_budget and --threads must not be negative")
     from models.session import Session, train
+    from utils.device import named
 
-    session = Session(
-        system,
-        lambda: configure(system, args, given),
-        args.resume is not None,
-        args.time_budget,
-        bool(args.tensorboard),
-    )
-    return train(session, args.device or (f"cuda:{args.cuda}" if args.cuda >= 0 else "cpu"), args.threads)
+    configured = functools.partial(configure, system, args, given)
+    session = Session(system, configured, args.resume is not None, args.time_budget, bool(args.tensorboard))
+    return train(session, named(args.device, args.cuda), args.threads)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Check the options of a run that are no part of its configuration.
+
+    Raises
+    ------
+    InputError : a value that cannot be, or options that do not go together.
+    """
+    if not 0 <= args.time_budget < float("inf") or args.threads < 0:
+        raise InputError("--time_budget and --threads take 0 or more")
+    if args.load_epoch and not args.load:
+        raise InputError("--load_epoch: says which state of another run to --load, and there is none")
+    wrong = [flag for flag in ("savedir", "name", "preset") if getattr(args, flag)]
+    if args.resume and wrong:
+        raise InputError(f"--{wrong[0]} cannot change when a run is resumed; start a new one from it with --load")
+    if args.name != Path(args.name).name:
+        raise InputError(f"--name {args.name}: is a name within --savedir, without / and ..")
 
 
 def configure(system: str, args: argparse.Namespace, given: dict[str, object]) -> tuple[TrainConfig, Path, Path | None]:
@@ -94,20 +96,18 @@ def configure(system: str, args: argparse.Namespace, given: dict[str, object]) -
     """
     if args.resume:
         fixed = sorted(set(given) - RESUMABLE)
-        if fixed or args.preset:
-            raise InputError(
-                f"--{(fixed or ['preset'])[0]} cannot change when a run is resumed; start a new one from it with --load"
-            )
+        if fixed:
+            raise InputError(f"--{fixed[0]} cannot change when a run is resumed; start a new one from it with --load")
         return merge(read_run(args.resume)[1], given), args.resume, args.resume / LAST
     Config = SYSTEMS[system].Config
-    earlier = read_run(args.load)[1] if args.load else merge(Config(), Config.PRESETS[args.preset] if args.preset else {})
-    config = merge(earlier, given)
+    earlier = read_run(args.load)[1] if args.load else Config()
+    config = merge(earlier, {**(Config.PRESETS[args.preset] if args.preset else {}), **given})
     config.validate()
     config = config.resolved()
-    folder = args.savedir / (args.name or config.title())
+    folder = (args.savedir or Path("saves")) / (args.name or config.title().replace("/", "-"))
     if (folder / LAST).exists():
         raise InputError(f"{folder}: there is a run already; continue it with --resume, or choose another --name")
-    return config, folder, args.load / saved_name(args.load_epoch) if args.load else None
+    return config, folder, args.load / saved_name(args.load_epoch or "last") if args.load else None
 
 
 def saved_name(epoch: str) -> str:

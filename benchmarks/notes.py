@@ -33,7 +33,7 @@ from data.instruments import Note
 from data.mixtures import Source, with_labels
 from data.notes import pitch_of
 from data.splits import split_of
-from models.crossmodal import Model, dataset
+from models.crossmodal import Model, datasets
 from models.runs import load_run
 from utils import cli, metrics
 from utils.config import InputError, read_json
@@ -113,7 +113,7 @@ def score_run(args: argparse.Namespace, instrument: str) -> dict:
     model = load_run(args.output / instrument)
     if model.config.labels != LABELS or len(model.config.instruments) != 1:
         raise InputError(f"{args.output / instrument}: give a run of one instrument and the labels {' '.join(LABELS)}")
-    source = dataset(replace(model.config, dbroot=args.dbroot, cache=args.cache), "test").sources[0]
+    source = datasets(replace(model.config, dbroot=args.dbroot, cache=args.cache), ["test"])["test"].sources[0]
     return {"transcription": transcription(model, source), "synthesis": synthesis(model, source)}
 
 

@@ -219,6 +219,8 @@ def measure(config: Config, threads: int, seconds: float) -> list[float]:
         rounds.append([_turn(pipe) for pipe in pipes])
     for pipe in pipes:
         pipe.send(False)
+    for process in multiprocessing.active_children():
+        process.join()
     return [min(times) for times in zip(*rounds[1:], strict=True)]
 
 

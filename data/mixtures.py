@@ -1,4 +1,4 @@
-"""Frames of notes, one instrument or several mixed in the linear domain: what the crossmodal models are trained on."""
+"""Frames of notes, of one instrument or of several mixed in the linear domain."""
 
 import functools
 import hashlib
@@ -142,7 +142,7 @@ def spectra_of(notes: Sequence[Note], transform: NSGTMagnitude, cache: Path, wor
     settings = {**asdict(transform), "subframes": SUBFRAMES, "block": BLOCK, "context": CONTEXT}
     store = SpectraStore(cache / "spectra", settings, transform.shape[0])
     paths = [note.path for note in notes]
-    store.prepare(paths, functools.partial(_analysed, transform), workers or os.cpu_count() or 1)
+    store.prepare(paths, functools.partial(_analysed, transform), workers or len(os.sched_getaffinity(0)))
     rows = store.rows(paths)
     return Spectra(rows.starts, rows, rows.contents)
 
@@ -196,7 +196,7 @@ def source(
     InputError : no frame is left.
     """
     name, wanted = notes[0].labels["instrument"], " ".join(frames) or "all"
-    rows = [_rows(note, spectra.of(i), frames, split, by_frame) for i, note in enumerate(notes)]
+    rows = [_rows(note, spectra, i, frames, split, by_frame) for i, note in enumerate(notes)]
     empty = sum(r is not None and not len(r) for r in rows)
     if empty:
         log.warning("%s: %d of the %s notes are too short or silent for --frames %s", name, empty, split, wanted)
@@ -208,17 +208,17 @@ def source(
     ids = np.concatenate([spectra.starts[i] + r for i, r in enumerate(rows) if r is not None])
     labels = np.array([[list(names).index(note.labels[label]) for label, names in classes.items()] for note in notes])
     names = [(note.identity, note.path.name) for note in notes]
-    identity = hashlib.sha256(repr((names, spectra.contents)).encode() + ids.tobytes()).hexdigest()
+    identity = hashlib.sha256(repr((names, spectra.contents, labels.tolist())).encode() + ids.tobytes()).hexdigest()
     symbol, note = np.repeat(labels, counts, axis=0), np.repeat(np.arange(len(notes)), counts)
     return Source(torch.from_numpy(symbol), torch.from_numpy(note), _fetcher(spectra.rows, ids), identity)
 
 
-def _rows(note: Note, magnitudes: np.ndarray, frames: Sequence[str], split: str, by_frame: bool) -> np.ndarray | None:
-    """Return the chosen frames of one note, None where the note belongs to another split."""
+def _rows(note: Note, spectra: Spectra, i: int, frames: Sequence[str], split: str, by_frame: bool) -> np.ndarray | None:
+    """Return the chosen frames of the note with number `i`, None where it belongs to another split."""
     if not by_frame:
-        return choose(magnitudes, frames) if split_of(note.identity) == split else None
+        return choose(spectra.of(i), frames) if split_of(note.identity) == split else None
     name = f"{note.path.parent.name}/{note.path.name}/{note.identity}"
-    return np.array([n for n in choose(magnitudes, frames) if split_of(f"{name}#{n}") == split], dtype=np.int64)
+    return np.array([n for n in choose(spectra.of(i), frames) if split_of(f"{name}#{n}") == split], dtype=np.int64)
 
 
 def _fetcher(rows: Rows | np.ndarray, ids: np.ndarray) -> Callable[[Tensor], Tensor]:

@@ -33,6 +33,10 @@ class Representation:
         """Return the frames a second."""
         raise NotImplementedError
 
+    def text(self, x: Tensor) -> list[str] | None:
+        """Return each of `x` (N, *shape) in words, None where words cannot say it."""
+        return None
+
 
 @dataclass(frozen=True)
 class NSGTMagnitude(Representation):

@@ -20,7 +20,7 @@ from data.notes import name_of, velocity_of
 from data.sampler import RATES, SILENT, SoundFont
 from utils.cli import progress as bar
 from utils.config import InputError, read_json
-from utils.files import atomic, write_text
+from utils.files import atomic, locked, write_text
 from utils.paths import make_folder
 
 RENDERING = 1  # raised when the same settings would sound otherwise, so that no stale corpus is taken for a new one
@@ -86,7 +86,9 @@ def default_corpus(cache_folder: str | Path, instruments: Sequence[str] | None =
     instruments = tuple(instruments or DEFAULT_INSTRUMENTS)
     settings = _settings(SoundFont.load(soundfont), instruments, SECONDS, SAMPLE_RATE)
     name = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-    return make_corpus(Path(cache_folder) / f"instruments-{name}", instruments, soundfont)
+    folder = Path(cache_folder) / f"instruments-{name}"
+    with locked(folder.with_suffix(".lock")):  # two first runs at once render it once
+        return make_corpus(folder, instruments, soundfont)
 
 
 def make_corpus(

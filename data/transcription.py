@@ -79,14 +79,12 @@ def _steady(pitch: np.ndarray, sure: np.ndarray, sounds: np.ndarray) -> np.ndarr
     """Return pitches (N,), -1 for silence, without flicker and without what is too short for a note."""
     from scipy.ndimage import uniform_filter1d
 
-    pitch, sure = pitch[sounds], sure[sounds]
     winners, most = np.full(len(pitch), -1), np.zeros(len(pitch))
-    for candidate in np.unique(pitch):
-        own = np.where(pitch == candidate, sure, 0.0)
+    for candidate in np.unique(pitch[sounds]):
+        own = np.where(sounds & (pitch == candidate), sure, 0.0)
         votes = uniform_filter1d(own, VOTERS, mode="nearest") + 1e-6 * own  # a tie is decided by the frame itself
         winners, most = np.where(votes > most, candidate, winners), np.maximum(votes, most)
-    result = np.full(len(sounds), -1)
-    result[sounds] = winners
+    result = np.where(sounds, winners, -1)
     start, stop = _runs(result)
     return np.repeat(_absorbed(result[start], stop - start), stop - start)
 

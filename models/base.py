@@ -60,7 +60,8 @@ class LatentModel(nn.Module):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw `n` latents from the prior, (n, *latent_shape)."""
-        return torch.randn(n, *self.latent_shape, generator=generator)
+        z = torch.randn(n, *self.latent_shape, generator=generator)  # on the CPU: the same on every device
+        return z.to(next(self.parameters()).device)
 
     def phases(self) -> dict[str, ParamGroup]:
         """Return what each phase of a training step moves, in order; one phase with everything unless a system says else."""

@@ -8,6 +8,10 @@ from utils.config import InputError, option
 DATA, TRAINING, SAVING = "data", "training", "saving and drawing"
 
 
+# what a resumed run may change: none of it decides a number of a step
+RESUMABLE = {"dbroot", "cache", "workers", "epochs", "patience", "save_epochs", "save_steps", "save_minutes", "plot_epochs"}
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """What a run is made of: each field is a flag of ``lt_train.py`` and a key of the run's ``config.json``."""

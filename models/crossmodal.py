@@ -5,15 +5,16 @@ used for sound and symbols by Chemla--Romeu-Santos, Ntalampiras, Esling, Haus an
 Bijective Signal-Symbol Translation", DAFx 2019). Both VAEs are trained together and gradients of the tie reach both.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from data.labels import Labels
-from data.mixtures import Mixtures, source, spectra_of, with_labels
+from data.mixtures import Mixtures, Source, source, spectra_of, with_labels
 from data.representations import NSGTMagnitude
+from data.splits import SPLITS
 from data.transposition import Transposition
 from models import losses
 from models.base import LatentModel, Losses, ParamGroup
@@ -300,23 +301,29 @@ def representations(config: Config) -> dict[str, NSGTMagnitude | Labels]:
     return {"signal": transform, "symbol": labels}
 
 
-def dataset(config: Config, split: str) -> Mixtures:
-    """Return the frames of one split (train, valid or test) as mixtures of the configured instruments.
+def datasets(config: Config, splits: Sequence[str] = SPLITS) -> dict[str, Mixtures]:
+    """Return the frames of each split as mixtures of the configured instruments.
 
     Raises
     ------
     InputError : the corpus cannot be read or leaves no frame.
     """
-    transform, sources = representations(config)["signal"], []
+    transform = representations(config)["signal"]
+    sources: dict[str, list[Source]] = {split: [] for split in splits}
     for notes in config.corpus().select(config.instruments):
         labelled = with_labels(notes, config.labels)
         spectra = spectra_of(labelled, transform, cache_folder(config.cache), config.workers)
-        sources.append(source(labelled, spectra, config.classes, config.frames, split, config.split == "frames"))
+        for split in splits:
+            sources[split].append(source(labelled, spectra, config.classes, config.frames, split, config.split == "frames"))
     silence = torch.tensor([len(config.classes[label]) for label in config.labels]) if config.zero_extra_class else None
-    augment = None
-    if split == "train" and (config.transpose or config.detune):
-        augment = Transposition.of(config.transpose, config.detune, transform, config.classes)
-    return Mixtures(sources, config.random_mode, silence, augment)
+    return {split: Mixtures(sources[split], config.random_mode, silence, _augment(config, transform, split)) for split in splits}
+
+
+def _augment(config: Config, transform: NSGTMagnitude, split: str) -> Transposition | None:
+    """Return how frames of a split are varied: those of training, where the configuration says so."""
+    if split != "train" or not (config.transpose or config.detune):
+        return None
+    return Transposition.of(config.transpose, config.detune, transform, config.classes)
 
 
 def metrics(model: Model, batches: Iterable[dict[str, Tensor]]) -> dict[str, float]:

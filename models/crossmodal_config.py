@@ -3,11 +3,14 @@
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from models.config import DATA, TrainConfig
 from utils.config import InputError, derived, option
 from utils.paths import cache_folder
+
+if TYPE_CHECKING:
+    from data.instruments import Corpus
 
 log = logging.getLogger(__name__)
 
@@ -122,8 +125,9 @@ class Config(TrainConfig):
         if len(set(self.instruments)) < len(self.instruments):
             raise InputError("--instruments: the same instrument twice")
         self._validate_frames()
-        if self.dropout >= 1:
-            raise InputError(f"--dropout {self.dropout:g}: must be less than 1")
+        for name in ("dropout", "noise"):
+            if getattr(self, name) >= 1:
+                raise InputError(f"--{name} {getattr(self, name):g}: must be less than 1")
         if not self.fmin < self.fmax < self.sample_rate / 2:
             raise InputError(
                 f"--fmin {self.fmin:g} --fmax {self.fmax:g}: must rise and stay below half of --sample_rate {self.sample_rate}"
@@ -144,12 +148,20 @@ class Config(TrainConfig):
         dims, nums = getattr(self, f"hidden_dims_{modality}"), getattr(self, f"hidden_num_{modality}")
         return dims[layer if len(dims) > 1 else 0], nums[layer if len(nums) > 1 else 0]
 
-    def corpus(self):
-        """Return the corpus at `dbroot`, or the embedded one, rendered first where it is not yet there."""
-        from data import instruments, soundfont
+    def corpus(self) -> "Corpus":
+        """Return the corpus at `dbroot`, or the embedded one, rendered first where it is not yet there.
 
-        root = self.dbroot or soundfont.default_corpus(cache_folder(self.cache), soundfont=self.soundfont or None)
-        return instruments.read(Path(root), self.label_pattern or None)
+        Raises
+        ------
+        InputError : it cannot be read or rendered.
+        """
+        from data import instruments
+        from data.soundfont import DEFAULT_INSTRUMENTS, INSTRUMENTS, default_corpus
+
+        if not self.dbroot:
+            further = tuple(name for name in self.instruments if name in INSTRUMENTS and name not in DEFAULT_INSTRUMENTS)
+            rendered = default_corpus(cache_folder(self.cache), (*DEFAULT_INSTRUMENTS, *further), self.soundfont or None)
+        return instruments.read(Path(self.dbroot or rendered), self.label_pattern or None)
 
     def resolved(self) -> "Config":
         """Fill in the instruments and the class tables of the corpus.
@@ -158,6 +170,8 @@ class Config(TrainConfig):
         ------
         InputError : the corpus cannot be read, lacks an instrument, or has no such label.
         """
+        if self.dbroot and self.soundfont:
+            raise InputError("--soundfont: renders the embedded corpus, and --dbroot names another; give one of them")
         if self.split == "frames":
             log.warning("--split frames: frames of one note fall on both sides, so the scores say nothing about unseen notes")
         corpus = self.corpus()

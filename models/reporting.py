@@ -24,18 +24,18 @@ class Reporter:
             self._log(trainer, row)
         every = trainer.model.config.plot_epochs
         if every and trainer.at.epoch % every == 0:
-            self.draw(trainer)
+            self.draw(trainer, f"{trainer.at.epoch:06d}")
 
     def finish(self, trainer: Trainer) -> None:
         """Draw the end of a training."""
         if trainer.model.config.plot_epochs:
-            self.draw(trainer)
+            self.draw(trainer, "end")
 
-    def draw(self, trainer: Trainer) -> None:
-        """Write the figures of this moment into the run."""
+    def draw(self, trainer: Trainer, when: str) -> None:
+        """Write the figures of this moment, called `when`, into the run."""
         folder = make_folder(trainer.run / "figures")
         figures.learning_curves(history.read(trainer.run / HISTORY), folder / "history.pdf")
-        figures.translations(self.examples(trainer), folder / f"translations_{trainer.at.epoch:06d}.pdf")
+        figures.translations(self.examples(trainer), folder / f"translations_{when}.pdf")
 
     @torch.no_grad()
     def examples(self, trainer: Trainer) -> list[dict]:
@@ -47,8 +47,7 @@ class Reporter:
             versions = {"original": batch[target]}
             versions |= {f"from {s}": model.transfer(batch[s].to(trainer.device), s, target).cpu() for s in model.representations}
             for name, tensor in versions.items():
-                write = getattr(representation, "text", lambda x: list(x.numpy()))
-                for example, content in zip(shown, write(tensor), strict=False):
+                for example, content in zip(shown, representation.text(tensor) or tensor.numpy(), strict=False):
                     example.setdefault(target, {})[name] = content
         model.train()
         return [example for example in shown if example]

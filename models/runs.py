@@ -9,7 +9,8 @@ from torch.overrides import TorchFunctionMode
 
 from models.base import LatentModel
 from models.config import SAVING, TRAINING, TrainConfig
-from models.run_folder import BEST, CONFIG, LAST, read_run
+from models.run_config import read_run
+from models.run_folder import BEST, CONFIG, LAST
 from models.systems import SYSTEMS
 from utils.checkpoint import load_state, load_weights
 from utils.config import InputError

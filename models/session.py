@@ -1,26 +1,26 @@
 """One training session, from a configuration to the metrics on the test split."""
 
+import contextlib
 import json
 import logging
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
 
-from data.splits import SPLITS
-from models.config import TrainConfig
+from models.config import RESUMABLE, TrainConfig
 from models.epochs import Dataset, batches, held_out
 from models.reporting import Reporter
-from models.run_folder import BEST, HISTORY, METRICS, read_run, write_run
+from models.run_config import read_run, write_run
+from models.run_folder import BEST, HISTORY, LOCK, METRICS
 from models.systems import SYSTEMS
 from models.training import Interrupted, Trainer, fit
 from utils import device as devices
 from utils import history
 from utils.checkpoint import load_state, load_weights
 from utils.config import InputError
-from utils.files import write_json
+from utils.files import locked, write_json
 from utils.paths import make_folder
 
 log = logging.getLogger(__name__)
@@ -51,17 +51,18 @@ def train(session: Session, device_name: str, threads: int) -> int:
         module = SYSTEMS[session.system].load()
         with ranks.in_turn():
             config, folder, start = session.configure()
-            splits = {split: module.dataset(config, split) for split in SPLITS}
+            splits = module.datasets(config)
         log.info("%s: %s", folder, ", ".join(f"{len(data)} {split} examples" for split, data in splits.items()))
         devices.seed(config.seed, "weights")
         trainer = Trainer(module.Model(config), folder, device, ranks)
-        _open(session, trainer, splits, start)
-        reporter = Reporter(splits["valid"], session.tensorboard)
-        reason = fit(trainer, splits["train"], splits["valid"], session.minutes, reporter)
-        log.info("%s: epoch %d, step %d", reason, trainer.at.epoch, trainer.at.step)
-        if ranks.first:
-            reporter.finish(trainer)
-            print(json.dumps(_test(trainer, splits["test"], module.metrics), indent=2))
+        with locked(make_folder(folder) / LOCK, wait=False) if ranks.first else contextlib.nullcontext():
+            _open(session, trainer, splits, start)
+            reporter = Reporter(splits["valid"], session.tensorboard)
+            reason = fit(trainer, splits["train"], splits["valid"], session.minutes, reporter)
+            log.info("%s: epoch %d, step %d", reason, trainer.at.epoch, trainer.at.step)
+            if ranks.first:
+                reporter.finish(trainer)
+                print(json.dumps(_test(trainer, splits["test"], module.metrics), indent=2))
     except Interrupted as signal:
         log.info("%s: saved at step %d; go on with --resume %s", signal, trainer.at.step, folder)
         return signal.code
@@ -87,8 +88,8 @@ def _open(session: Session, trainer: Trainer, splits: dict[str, Dataset], start:
         load_weights(trainer.model, load_state(start)["model"], start)
     else:
         trainer.restore(load_state(start), start)
-        if not session.resume:  # a new run has its own best
-            trainer.at.best, trainer.at.best_epoch = math.inf, trainer.at.epoch - 1
+        if not continues(config, prints, start.parent):
+            trainer.renew()
     trainer.ranks.wait()  # until every rank has read what the first now writes
     if trainer.ranks.first:
         make_folder(folder)
@@ -96,6 +97,13 @@ def _open(session: Session, trainer: Trainer, splits: dict[str, Dataset], start:
         write_run(folder, session.system, config, prints)
     if not session.resume:
         trainer.save()
+
+
+def continues(config: TrainConfig, prints: dict[str, str], earlier: Path) -> bool:
+    """Tell whether a run of this configuration on these splits would go on just as the run in `earlier` would."""
+    _, before, seen = read_run(earlier)
+    changed = {f.name for f in fields(config) if getattr(config, f.name) != getattr(before, f.name)}
+    return seen == prints and changed <= RESUMABLE
 
 
 def _test(trainer: Trainer, dataset: Dataset, metrics: Callable) -> dict[str, float]:

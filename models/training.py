@@ -7,6 +7,7 @@ bit from any step, and evaluations and figures in between change nothing.
 
 import math
 import os
+import shutil
 import signal
 import sys
 import time
@@ -28,6 +29,7 @@ from utils.checkpoint import load_weights, save_state
 from utils.cli import progress
 from utils.config import InputError
 from utils.device import Ranks, autocast, seed
+from utils.files import atomic
 
 
 class Interrupted(Exception):
@@ -60,8 +62,8 @@ class Trainer:
         self.groups = model.phases()
         self.optimizers = {name: torch.optim.Adam(g.params, lr=g.lr, fused=True) for name, g in self.groups.items()}
         patience = config.plateau or sys.maxsize
-        plateau = {"factor": config.shrink, "patience": patience, "threshold": 0.0, "threshold_mode": "abs", "eps": 1e-10}
-        self.schedules = {name: ReduceLROnPlateau(o, **plateau) for name, o in self.optimizers.items()}
+        self.plateau = {"factor": config.shrink, "patience": patience, "threshold": 0.0, "threshold_mode": "abs", "eps": 1e-10}
+        self.schedules = {name: ReduceLROnPlateau(o, **self.plateau) for name, o in self.optimizers.items()}
         self.at = Position()
         self.best: dict[str, Tensor] | None = None  # weights that the next save writes
 
@@ -151,7 +153,6 @@ class Trainer:
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
             "schedules": {name: s.state_dict() for name, s in self.schedules.items()},
             "position": dict(vars(self.at)),
-            "rates": {name: group.lr for name, group in self.groups.items()},
             "ranks": self.ranks.size,
         }
 
@@ -167,13 +168,18 @@ class Trainer:
             for name, optimizer in self.optimizers.items():
                 optimizer.load_state_dict(state["optimizers"][name])
                 self.schedules[name].load_state_dict(state["schedules"][name])
-                if state["rates"][name] != self.groups[name].lr:  # a new run with a rate of its own
-                    optimizer.param_groups[0]["lr"] = self.groups[name].lr
             self.at = Position(**state["position"])
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}: is not the state of this model ({error})") from None
         if state["ranks"] != self.ranks.size:
             raise InputError(f"{path}: was trained by {state['ranks']} processes, not {self.ranks.size}; start as many")
+
+    def renew(self) -> None:
+        """Keep weights, moments and counts, but begin the epoch, the rates, the schedules and the search of the best anew."""
+        self.at = Position(epoch=self.at.epoch, step=self.at.step, best_epoch=self.at.epoch - 1)
+        for name, optimizer in self.optimizers.items():
+            optimizer.param_groups[0]["lr"] = self.groups[name].lr
+            self.schedules[name] = ReduceLROnPlateau(optimizer, **self.plateau)
 
     def save(self, number: int | None = None) -> None:
         """Write the best weights where they are new, then the last state; keep it under epoch `number` too where that is given.
@@ -194,9 +200,13 @@ class Trainer:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give a file a second name, which takes no space until the first is replaced."""
-    target.unlink(missing_ok=True)
-    os.link(source, target)
+    """Give a file a second name, which takes no space until the first is replaced; copy it where the disk knows no such names."""
+    with atomic(target) as aside:
+        aside.unlink()
+        try:
+            os.link(source, aside)
+        except OSError:
+            shutil.copyfile(source, aside)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ import torch
 from data.notes import PITCH_CLASSES
 from models.crossmodal import Model
 from models.crossmodal_config import Config
-from models.run_folder import BEST, write_run
+from models.run_config import write_run
+from models.run_folder import BEST
 from utils.checkpoint import save_state
 
 CLASSES = {"octave": ["4", "5"], "pitch": list(PITCH_CLASSES), "dynamics": ["p", "f"]}

@@ -15,11 +15,13 @@ import pytest
 import torch
 
 import lt_train
-from models.run_folder import BEST, HISTORY, LAST, METRICS, read_run
+from models.run_config import read_run
+from models.run_folder import BEST, HISTORY, LAST, METRICS
 from tests.corpora import instruments
 from utils import history
 from utils.checkpoint import load_state
 from utils.config import InputError
+from utils.files import locked
 
 ROOT = Path(__file__).parent.parent
 SMALL = "--dims 4 --hidden_dims_1 16 --hidden_dims_2 16 --batch_size 16 --frames 2 8 --plot_epochs 0 --epochs 3 --workers 1".split()  # noqa: SIM905
@@ -75,8 +77,8 @@ def assert_same_runs(a, b):
 def test_a_run_has_what_it_needs(train):
     code, folder, printed = train("--plot_epochs", 2)
     assert code == 0
-    assert {p.name for p in folder.iterdir()} == {"config.json", LAST, BEST, HISTORY, METRICS, "figures"}
-    assert {p.name for p in (folder / "figures").iterdir()} == {"history.pdf", "translations_000002.pdf"}
+    assert {p.name for p in folder.iterdir()} == {"config.json", LAST, BEST, HISTORY, METRICS, "figures", ".lock"}
+    assert {p.name for p in (folder / "figures").iterdir()} == {"history.pdf", "translations_000002.pdf", "translations_end.pdf"}
     assert printed == json.loads((folder / METRICS).read_text())
     assert {"success_pitch_note", "success_octave_frame", "synthesis_distance_db"} <= printed.keys()
     assert len(rows(folder)) == 3
@@ -195,7 +197,7 @@ def test_resume_after_kills_at_any_moment(corpus, cache, tmp_path):
     process.communicate()
     assert process.returncode == 0
     assert_same_runs(tmp_path / "whole", broken)
-    assert not list(broken.glob(".*"))
+    assert not list(broken.glob(".*.part"))
 
 
 def progress_of(folder):
@@ -245,6 +247,36 @@ def test_a_changed_corpus_is_noticed(train, corpus, tmp_path):
     lines = (mine / "notes.csv").read_text().splitlines()
     (mine / "notes.csv").write_text("\n".join(lines[:-9]) + "\n")
     with pytest.raises(InputError, match="corpus has changed"):
+        resume(folder, "--epochs", 4)
+
+
+def test_what_does_not_go_together_is_said(train):
+    _, folder, _ = train()
+    for words, message in (
+        (["--resume", folder, "--name", "x"], "name"),
+        (["--load_epoch", "best"], "load_epoch"),
+        (["--name", "../x"], "name"),
+        (["--resume", folder, "--load", folder], "not allowed with"),
+        (["--no_such_flag"], "no_such_flag"),
+        (["--epochs", "many"], "epochs"),
+        (["--system", "abacus"], "abacus"),
+    ):
+        with pytest.raises(InputError, match=message):
+            lt_train.main([str(word) for word in words])
+
+
+def test_a_loaded_run_with_other_settings_begins_its_schedules_anew(train):
+    _, first, _ = train("--epochs", 2, "--save_epochs", 2, name="first")
+    train("--load", first, "--load_epoch", 2, "--lr", "1e-4", "--plateau", 7, "--epochs", 3, name="second", small=False)
+    state = load_state(first.parent / "second" / LAST)
+    assert state["optimizers"]["vae"]["param_groups"][0]["lr"] == 1e-4
+    assert state["schedules"]["vae"]["patience"] == 7
+    assert state["position"]["epoch"] == 3
+
+
+def test_one_process_at_a_time_trains_in_a_run(train):
+    _, folder, _ = train()
+    with locked(folder / ".lock"), pytest.raises(InputError, match="another process"):
         resume(folder, "--epochs", 4)
 
 

@@ -1,13 +1,26 @@
 """What every script does around its work: logging, and errors as one line."""
 
+import argparse
 import logging
 import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from utils.config import InputError
 
 INTERRUPTED = 130  # exit code of a process ended by Ctrl-C, by convention 128 + SIGINT
+
+
+class Parser(argparse.ArgumentParser):
+    """A command line whose errors are one line, as all others are."""
+
+    def __init__(self, **options):
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise an `InputError` instead of printing the usage."""
+        raise InputError(f"{message}; --help tells more")
 
 
 def run(main: Callable[[list[str]], int | None]) -> None:

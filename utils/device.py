@@ -13,6 +13,11 @@ from torch import Tensor
 from utils.config import InputError
 
 
+def named(device: str, cuda: int) -> str:
+    """Return the name of a device from the flags ``--device`` and ``--cuda``; the first wins."""
+    return device or (f"cuda:{cuda}" if cuda >= 0 else "cpu")
+
+
 def select(name: str = "cpu") -> torch.device:
     """Return the device called `name`: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for the best available.
 

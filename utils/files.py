@@ -1,6 +1,7 @@
 """Files that survive a kill: written aside, flushed to disk, renamed."""
 
 import contextlib
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -41,6 +42,24 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold the lock that the file `path` stands for; a process that ends in any way lets go of it.
+
+    Raises
+    ------
+    InputError : the file cannot be written, or another process holds the lock and `wait` is false.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            fcntl.flock(stack.enter_context(open(path, "a")), fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise InputError(f"{path.parent}: another process is at work there; wait until it ends") from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
+        yield
 
 
 def write_text(path: Path, text: str) -> None:

@@ -17,7 +17,7 @@ def append(path: Path, row: dict[str, Any]) -> None:
     InputError : no space or no permission.
     """
     try:
-        new = not path.exists()
+        new = not path.exists() or not path.stat().st_size
         with open(path, "a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             if new:
@@ -45,6 +45,7 @@ def truncate(path: Path, epoch: int) -> None:
     """Keep the rows of the epochs before `epoch`: what was done after the last save is done again."""
     if not path.exists():
         return
-    header, *lines = path.read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if line.split(",", 1)[0].isdecimal() and int(line.split(",", 1)[0]) < epoch]
-    write_text(path, "\r\n".join([header, *kept]) + "\r\n")
+    header, *lines = path.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
+    rows = [(line, line.split(",")) for line in lines]
+    kept = [line for line, row in rows if len(row) == header.count(",") + 1 and row[0].isdecimal() and int(row[0]) < epoch]
+    write_text(path, "".join(f"{line}\r\n" for line in [header, *kept] if line))
