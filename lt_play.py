@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 AUDIO = (".wav", ".flac", ".aif", ".aiff", ".ogg", ".mp3")
 MIDI = (".mid", ".midi")
 PROGRESS = ("epoch", "step", "seconds", "train_total", "valid_total")  # columns of a history that `info` shows
+RESULTS = (".wav", ".mid", ".csv", ".pdf", "_reconstruction.wav")
 READ = 2**16  # samples of a recording that are read at once
 
 
@@ -150,10 +151,7 @@ def by_file(play: Callable, run: Path, out: Path, files: dict[Path, str], args: 
         _naming(run, player.representation, modality)
     make_folder(out)
     for path, name in files.items():
-        if out.resolve() == path.resolve().parent:
-            attempts.code = cli.fail(f"{path}: its results could overwrite what lies beside it; give another folder with -o")
-            continue
-        for result in attempts(_naming, path, play, player, path, out / name, args) or ():
+        for result in attempts(_naming, path, _beside, path, out / name, play, player, path, out / name, args) or ():
             print(result, flush=True)
 
 
@@ -163,6 +161,20 @@ def _naming(path: Path, task: Callable, *args: Any) -> Any:
         return task(*args)
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+
+
+def _beside(path: Path, target: Path, task: Callable, *args: Any) -> Any:
+    """Return what `task` returns, unless its results would replace what lies beside the input `path`.
+
+    Raises
+    ------
+    InputError : they would.
+    """
+    there = [target.with_name(target.name + end) for end in RESULTS]
+    lost = [file for file in there if file.exists() and file.resolve() != path.resolve()]
+    if lost and target.resolve().parent == path.resolve().parent:
+        raise InputError(f"would replace {lost[0]}, which lies beside it; give another folder with -o")
+    return task(*args)
 
 
 def audio(player: "Player", path: Path, target: Path, args: argparse.Namespace) -> list[str]:

@@ -131,10 +131,9 @@ while True:
 def test_a_kill_during_saving_leaves_a_whole_file(tmp_path):
     path = tmp_path / "s"
     for count in (2, 5):
-        process = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True)
-        saved = [int(process.stdout.readline()) for _ in range(count)]
-        process.kill()
-        process.wait()
+        with subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True) as process:
+            saved = [int(process.stdout.readline()) for _ in range(count)]
+            process.kill()
         state = load_state(path)
         assert state["n"] >= saved[-1]
         assert torch.equal(state["a"], torch.full((500_000,), float(state["n"])))

@@ -394,6 +394,7 @@ def mapped_mib() -> float:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background hands on that it is ignored
     try:
         make_store(Path(sys.argv[1])).prepare(sorted(Path(sys.argv[2]).iterdir()), analyse_slowly, int(sys.argv[3]))
     except KeyboardInterrupt:
