@@ -158,9 +158,14 @@ def test_only_changed_files_are_read_again(cache, files, monkeypatch):
 
 def prepare_in_process(cache: Path, folder: Path, workers: int = 1) -> subprocess.Popen:
     """Start a process that prepares slowly, in a session of its own; it runs this file as a script."""
-    command = [sys.executable, __file__, cache, folder, str(workers)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, __file__, cache, folder, str(workers)],
+        env=environment,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def wait_until(condition, seconds: float = 60) -> None:
@@ -394,7 +399,7 @@ def mapped_mib() -> float:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background hands on that it is ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background hands on that it is ignored
     try:
         make_store(Path(sys.argv[1])).prepare(sorted(Path(sys.argv[2]).iterdir()), analyse_slowly, int(sys.argv[3]))
     except KeyboardInterrupt:

@@ -38,7 +38,8 @@ def wilson_interval(share: float, trials: int) -> tuple[float, float]:
     z2 = NORMAL_95**2 / trials
     middle = share + z2 / 2
     spread = (z2 * (share * (1 - share) + z2 / 4)) ** 0.5
-    return (max(0.0, (middle - spread) / (1 + z2)), min(1.0, (middle + spread) / (1 + z2)))
+    low, high = (middle - spread) / (1 + z2), (middle + spread) / (1 + z2)
+    return max(0.0, min(share, low)), min(1.0, max(share, high))  # at 0 and 1 an end is the share itself but for rounding
 
 
 def bootstrap_interval(values: Tensor, group: Tensor, random: torch.Generator, draws: int = 2000) -> tuple[float, float]:
