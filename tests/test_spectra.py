@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from data import spectra
 from data.spectra import SpectraStore
+from tests.waiting import wait_until
 from utils.config import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -166,13 +167,6 @@ def prepare_in_process(cache: Path, folder: Path, workers: int = 1) -> subproces
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def wait_until(condition, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def test_a_killed_preparation_continues(tmp_path, cache):
