@@ -266,10 +266,14 @@ class Model(LatentModel):
         return vae.infer(x)[0][-1]
 
     def decode(self, z: Tensor, target: str, condition: Tensor | None = None, temperature: float = 0.0) -> Tensor:
-        """Return linear magnitudes (N, F) or class ids (N, I, L) for latents (N, Z)."""
+        """Return linear magnitudes (N, F) or class ids (N, I, L) for latents (N, Z).
+
+        The model knows the floor only as "no more than this", so it is taken off: what sounds in all bands at once would be noise.
+        """
         if target == "signal":
             p = self.audio.observe(self.audio.descend(z))
-            return self.magnitudes(p.mean + temperature * p.variance.sqrt() * torch.randn_like(p.mean) if temperature else p.mean)
+            x = p.mean + temperature * p.variance.sqrt() * torch.randn_like(p.mean) if temperature else p.mean
+            return (self.magnitudes(x) - self.config.floor).clamp_min(0)
         silent, classes = self._probabilities(z)
         if temperature:
             drawn = [torch.multinomial(p.flatten(0, 1).pow(1 / temperature), 1).view(p.shape[:2]) for p in classes]

@@ -25,7 +25,7 @@ class Config(TrainConfig):
         "quick": {  # some minutes on a processor, for a few hundred notes an instrument
             "frames": ("sustain",),
             "transpose": 2,
-            "detune": 50.0,
+            "detune": 10.0,  # more would blur what the decoder learns, as the labels do not say it
             "floor": 3e-3,
             "hidden_dims_1": (512,),
             "hidden_dims_2": (256,),
