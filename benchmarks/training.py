@@ -14,6 +14,7 @@ With one thread times are CPU times, which other programs on the machine disturb
 
 import argparse
 import itertools
+import math
 import multiprocessing
 import time
 from collections.abc import Callable
@@ -23,7 +24,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical, Normal, kl_divergence
 
 from models.crossmodal import Model, representations
 from models.crossmodal_config import Config
@@ -92,18 +92,31 @@ class PlainVAE(nn.Module):
         sizes = outputs if isinstance(outputs, list) else [outputs, outputs]
         self.heads, self.categorical = nn.ModuleList(nn.Linear(width, n) for n in sizes), isinstance(outputs, list)
 
-    def forward(self, x: Tensor) -> tuple[list, Normal, list[Tensor]]:
-        """Return the distributions of the observation, the posterior, and samples of all of them."""
+    def forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Return the parameters of the observation and of the posterior, and samples of both."""
         q = _normal(self.posterior, self.encoder(x))
-        z = q.rsample()
+        z = _sample(q)
         h = self.decoder(z)
-        p = [Categorical(head(h).softmax(-1)) for head in self.heads] if self.categorical else [_normal(self.heads, h)]
-        return p, q, [z, *(each.sample() if self.categorical else each.rsample() for each in p)]
+        if not self.categorical:
+            p = _normal(self.heads, h)
+            return p, q, [z, _sample(p)]
+        p = [head(h).softmax(-1) for head in self.heads]
+        return p, q, [z, *(each.multinomial(1) for each in p)]
 
 
-def _normal(heads: nn.ModuleList, h: Tensor) -> Normal:
-    mean, spread = (head(h) for head in heads)
-    return Normal(mean, torch.sigmoid(spread))
+def _normal(heads: nn.ModuleList, h: Tensor) -> list[Tensor]:
+    return [heads[0](h), heads[1](h).sigmoid()]
+
+
+def _sample(p: list[Tensor]) -> Tensor:
+    mean, spread = p
+    return mean + spread * torch.randn_like(mean)  # here a deviation, in the losses a variance: so did the original
+
+
+def _divergence(q: list[Tensor], p: list[Tensor]) -> Tensor:
+    """Return KL(q || p) in nats, a mean over the batch."""
+    (a, v), (b, w) = q, p
+    return 0.5 * (w.log() - v.log() + v / w + (a - b) ** 2 / w - 1).sum(-1).mean()
 
 
 class Straightforward:
@@ -141,12 +154,13 @@ class Straightforward:
     def _loss(self) -> Tensor:
         x, ids = self.x, self.ids
         one_hot = torch.cat([nn.functional.one_hot(ids[:, l], k) for l, k in enumerate(self.sizes)], -1).float()
-        (p_x,), q_x, _ = self.signal(x)
+        (mean, variance), q_x, _ = self.signal(x)
         p_y, q_y, _ = self.symbol(one_hot)
-        prior = Normal(torch.zeros_like(q_x.mean), torch.ones_like(q_x.mean))
-        nll = -p_x.log_prob(x).sum(-1).mean() - sum(p.log_prob(ids[:, l]).mean() for l, p in enumerate(p_y))
-        own = kl_divergence(q_x, prior).sum(-1).mean() + kl_divergence(q_y, prior).sum(-1).mean()
-        return nll + own + 10 * kl_divergence(q_x, q_y).sum(-1).mean() + 0 * kl_divergence(q_y, q_x).sum(-1).mean()
+        prior = [torch.zeros_like(q_x[0]), torch.ones_like(q_x[0])]
+        nll_x = 0.5 * (variance.log() + (x - mean) ** 2 / variance + math.log(2 * math.pi)).sum(-1).mean()
+        nll_y = sum(-p.gather(1, ids[:, [l]]).mean() for l, p in enumerate(p_y))  # no logarithm: so did the original
+        own = _divergence(q_x, prior) + _divergence(q_y, prior)
+        return nll_x + nll_y + own + 10 * _divergence(q_x, q_y) + 0 * _divergence(q_y, q_x)
 
 
 # -- the limit ---------------------------------------------------------------------------------------------------------
