@@ -16,12 +16,14 @@ import torch
 from torch import Tensor
 
 from data.notes import Notes, Track, name_of, nearest_dynamics, parse_pitch_class, pitch_of, velocities_of
-from data.representations import Representation
+from data.representations import Facet, Representation
+from utils import metrics
 from utils.config import InputError
 
 log = logging.getLogger(__name__)
 
 ATTACK, RELEASE = 0.010, 0.030  # s that a note takes to rise and, before its offset, to fall
+ORDERS = {"octave": "line", "pitch": "circle", "dynamics": "line"}  # of the classes of labels
 OCTAVE, VELOCITY = "4", 80  # of notes, where the labels do not tell
 
 _FAMILIAR = {  # General MIDI program, 0-127 -> what the names of its instruments hold
@@ -77,12 +79,13 @@ class Labels(Representation):
 
     def text(self, ids) -> list[str]:
         """Write ids (N, I, L) for people: "A4:mf", or "flute A4:mf + cello rest" for several instruments."""
-        sources = [[self._word(source) for source in frame] for frame in np.asarray(ids).tolist()]
+        sources = [[self.word(source) for source in frame] for frame in np.asarray(ids).tolist()]
         if len(self.instruments) == 1:
             return [words[0] for words in sources]
         return [" + ".join(map(" ".join, zip(self.instruments, words, strict=True))) for words in sources]
 
-    def _word(self, ids: Sequence[int]) -> str:
+    def word(self, ids: Sequence[int]) -> str:
+        """Write the ids (L,) of one source, as in `text`."""
         if ids[0] == self.silent_ids[0]:
             return "rest"
         names = self.class_names(ids)
@@ -147,6 +150,57 @@ class Labels(Representation):
         """Dynamics ids by velocity, (128,)."""
         names = dict(self.classes)["dynamics"]
         return np.array([names.index(nearest_dynamics(velocity, names)) for velocity in range(128)])
+
+    # -- how right ----------------------------------------------------------------------------------------------------
+
+    def compare(self, reference: Tensor, estimate: Tensor) -> dict[str, Tensor]:
+        """Return the share of the sources whose class is right, (N,) for each label and for all of its labels together.
+
+        Of several instruments too under the assignment of estimates to sources that makes most right (``_assigned``): whether the
+        notes are right, whoever is said to play them. Where silence is a class, also whether it is right who sounds.
+        """
+        found = self._shares(reference == estimate)
+        if len(self.instruments) > 1:
+            right = (reference[:, :, None] == estimate[:, None]).sum(-1)  # (N, I, I)
+            best = metrics.assignment(right.cpu()).to(estimate.device)[..., None].expand_as(estimate)
+            found |= {f"{name}_assigned": share for name, share in self._shares(reference == estimate.gather(1, best)).items()}
+        if self.silence:
+            found["sounding"] = (self.sounding(reference) == self.sounding(estimate)).double().mean(1)
+        return found
+
+    def _shares(self, right: Tensor) -> dict[str, Tensor]:
+        """Return the share of sources (N,) of each label and of all together, for which labels are right, (N, I, L)."""
+        return self._by_label(right.double().mean(1).T, right.all(-1).double().mean(1))
+
+    def _by_label(self, each: Sequence[Tensor], every: Tensor) -> dict[str, Tensor]:
+        return dict(zip([label for label, _ in self.classes], each, strict=True)) | {"all": every}
+
+    def facets(self, x: Tensor) -> dict[str, Facet]:
+        """Return the class of each label of each instrument for ids (N, I, L)."""
+        several = len(self.instruments) > 1
+        return {
+            f"{name} {label}" if several else label: Facet(x[:, i, l].cpu(), (*classes, "silent"), ORDERS.get(label, "none"))
+            for i, name in enumerate(self.instruments)
+            for l, (label, classes) in enumerate(self.classes)
+        }
+
+    def poll(self, reference: Tensor, estimate: Tensor, item: Tensor, group: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return for each recording of an instrument whether the class that most of its sounding frames are given is right."""
+        parts = []
+        for i in range(len(self.instruments)):
+            sounds = self.sounding(reference)[:, i]
+            true, named, own = reference[sounds, i], estimate[sounds, i], item[sounds, i]
+            if not len(own):
+                continue
+            place = own.unique(return_inverse=True)[1]
+            rows = torch.arange(len(own))
+            first = torch.full((int(place.max()) + 1,), len(own)).scatter_reduce(0, place, rows, "amin")
+            elected = torch.stack([metrics.votes(column, own) for column in named.unbind(1)], 1)
+            parts.append((elected == true[first], group[sounds, i][first] * len(self.instruments) + i))
+        if not parts:
+            return {}
+        right, groups = map(torch.cat, zip(*parts, strict=True))
+        return {name: (share, groups) for name, share in self._by_label(right.double().T, right.all(1).double()).items()}
 
     # -- notes to frames ----------------------------------------------------------------------------------------------
 

@@ -4,8 +4,8 @@ import functools
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 from data.instruments import Note
 from data.representations import BLOCK, CONTEXT, SUBFRAMES, NSGTMagnitude
 from data.spectra import Rows, SpectraStore
-from data.splits import split_of
+from data.splits import belongs
 from data.transposition import Transposition
 from utils.config import InputError
 
@@ -28,15 +28,16 @@ SILENT = 1e-5  # a frame whose largest magnitude is below this sounds nothing (a
 
 @dataclass(frozen=True)
 class Source:
-    """The frames of one instrument in one split: labels, note numbers, and how to fetch magnitudes."""
+    """The frames of one instrument in one split: labels, where they come from, and how to fetch magnitudes."""
 
     symbol: Tensor  # (n, L) class ids
-    note: Tensor  # (n,) number of the note a frame is of
+    item: Tensor  # (n,) number of the recording a frame is of
+    group: Tensor  # (n,) number of the note that is played there; several recordings may be of one note
     fetch: Callable[[Tensor], Tensor]  # frame numbers (B,) -> linear magnitudes (B, F)
     identity: str  # a text that changes when the frames change
 
     def __len__(self) -> int:
-        return len(self.note)
+        return len(self.item)
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Mixtures:
         return torch.stack([_cycled(len(source), len(self), random) for source in self.sources], 1)
 
     def batch(self, rows: Tensor, random: torch.Generator) -> dict[str, Tensor]:
-        """Return ``signal`` (B, F) linear, ``symbol`` (B, I, L) class ids and ``note`` (B, I) for `rows` (B, I)."""
+        """Return ``signal`` (B, F) linear, ``symbol`` (B, I, L) class ids, ``item`` and ``group`` (B, I) for `rows` (B, I)."""
         columns = list(zip(self.sources, rows.unbind(1), strict=True))
         weights = _weights(self.random_mode, rows.shape, random)
         frames = [(source.fetch(row), source.symbol[row]) for source, row in columns]
@@ -74,8 +75,17 @@ class Mixtures:
         return {
             "signal": signal,
             "symbol": symbol,
-            "note": torch.stack([source.note[row] for source, row in columns], 1),
+            "item": torch.stack([source.item[row] for source, row in columns], 1),
+            "group": torch.stack([source.group[row] for source, row in columns], 1),
         }
+
+    def passages(self, number: int, random: torch.Generator) -> Iterator[dict[str, Tensor]]:
+        """Yield up to `number` passages: the frames of one recording of each source in the order of time, all sources sounding."""
+        chosen = [source.item.unique()[torch.randperm(len(source.item.unique()), generator=random)] for source in self.sources]
+        for items in zip(*(column[:number].tolist() for column in chosen), strict=False):
+            rows = [torch.nonzero(source.item == item)[:, 0] for source, item in zip(self.sources, items, strict=True)]
+            rows = torch.stack([row[: min(map(len, rows))] for row in rows], 1)
+            yield replace(self, random_mode="constant", augment=None).batch(rows, random)
 
     def fingerprint(self) -> str:
         """Return a hash of which frames of which notes are here."""
@@ -151,25 +161,20 @@ def _analysed(transform: NSGTMagnitude, path: Path) -> np.ndarray:
     return transform.read(path).numpy()
 
 
-def with_labels(notes: Sequence[Note], labels: Sequence[str]) -> list[Note]:
-    """Return the notes that have all of `labels`, saying how many have not.
+def with_labels(notes: Sequence[Note], classes: Mapping[str, Sequence[str]]) -> list[Note]:
+    """Return the notes that have all labels of `classes`, and one of its classes in each, saying how many have not.
 
     Raises
     ------
     InputError : none has.
     """
-    kept = [note for note in notes if all(label in note.labels for label in labels)]
+    kept = [note for note in notes if all(note.labels.get(label) in names for label, names in classes.items())]
     name = notes[0].labels["instrument"]
     if not kept:
-        raise InputError(f"{name}: no note has all of the labels {' '.join(labels)}; choose others with --labels")
+        raise InputError(f"{name}: no note has all of the labels {' '.join(classes)}, in classes that the run knows")
     if len(kept) < len(notes):
-        log.warning(
-            "%s: %d of %d notes lack one of %s and are left out",
-            name,
-            len(notes) - len(kept),
-            len(notes),
-            " ".join(labels),
-        )
+        lost = len(notes) - len(kept)
+        log.warning("%s: %d of %d notes lack a known class of %s and are left out", name, lost, len(notes), " or ".join(classes))
     return kept
 
 
@@ -178,7 +183,7 @@ def source(
     spectra: Spectra,
     classes: Mapping[str, Sequence[str]],
     frames: Sequence[str],
-    split: str,
+    split: str,  # or "all"
     by_frame: bool = False,
 ) -> Source:
     """Choose the frames of one instrument's notes that belong to `split`.
@@ -209,16 +214,17 @@ def source(
     labels = np.array([[list(names).index(note.labels[label]) for label, names in classes.items()] for note in notes])
     names = [(note.identity, note.path.name) for note in notes]
     identity = hashlib.sha256(repr((names, spectra.contents, labels.tolist())).encode() + ids.tobytes()).hexdigest()
-    symbol, note = np.repeat(labels, counts, axis=0), np.repeat(np.arange(len(notes)), counts)
-    return Source(torch.from_numpy(symbol), torch.from_numpy(note), _fetcher(spectra.rows, ids), identity)
+    played = np.unique([note.identity for note in notes], return_inverse=True)[1]
+    columns = [torch.from_numpy(np.repeat(column, counts, axis=0)) for column in (labels, np.arange(len(notes)), played)]
+    return Source(*columns, _fetcher(spectra.rows, ids), identity)
 
 
 def _rows(note: Note, spectra: Spectra, i: int, frames: Sequence[str], split: str, by_frame: bool) -> np.ndarray | None:
     """Return the chosen frames of the note with number `i`, None where it belongs to another split."""
     if not by_frame:
-        return choose(spectra.of(i), frames) if split_of(note.identity) == split else None
+        return choose(spectra.of(i), frames) if belongs(note.identity, split) else None
     name = f"{note.path.parent.name}/{note.path.name}/{note.identity}"
-    return np.array([n for n in choose(spectra.of(i), frames) if split_of(f"{name}#{n}") == split], dtype=np.int64)
+    return np.array([n for n in choose(spectra.of(i), frames) if belongs(f"{name}#{n}", split)], dtype=np.int64)
 
 
 def _fetcher(rows: Rows | np.ndarray, ids: np.ndarray) -> Callable[[Tensor], Tensor]:

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,10 +14,20 @@ from torch.nn import functional
 from data import audio, phase
 from data.audio import Audio
 from data.nsgt import NSGT, frequencies, geometry
+from utils import metrics
 from utils.config import InputError
 
 SUBFRAMES = 10  # time points of the transform that are averaged into one frame
+COMPARED_FROM = 3.5e-3  # magnitudes below count as this when spectra are compared; 80 dB below a sine of amplitude 1
 BLOCK, CONTEXT = 128, 16  # frames that are transformed at once, and how many of them at each end only lend their sound
+
+
+class Facet(NamedTuple):
+    """What is one of some classes, in each of N examples."""
+
+    ids: Tensor  # (N,)
+    names: tuple[str, ...]
+    order: str = "none"  # of the classes: none, "line" or "circle"
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,24 @@ class Representation:
     def text(self, x: Tensor) -> list[str] | None:
         """Return each of `x` (N, *shape) in words, None where words cannot say it."""
         return None
+
+    def compare(self, reference: Tensor, estimate: Tensor) -> dict[str, Tensor]:
+        """Return by name how right or wrong each estimate (N, *shape) is, (N,) each."""
+        raise NotImplementedError
+
+    def facets(self, x: Tensor) -> dict[str, Facet]:
+        """Return by name what of `x` (N, *shape) is one of some classes; nothing where there are no classes."""
+        return {}
+
+    def poll(self, reference: Tensor, estimate: Tensor, item: Tensor, group: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return by name how right the vote of each item's estimates is, (M,), and the items' groups (M,); nothing without classes.
+
+        Parameters
+        ----------
+        reference, estimate : (N, *shape).
+        item, group : (N, G) the items and groups, of G kinds, that an example belongs to.
+        """
+        return {}
 
 
 @dataclass(frozen=True)
@@ -72,6 +101,13 @@ class NSGTMagnitude(Representation):
     def frame_rate(self) -> float:
         """Return the frames a second."""
         return self.sample_rate / self.hop
+
+    def compare(self, reference: Tensor, estimate: Tensor) -> dict[str, Tensor]:
+        """Return the distances of magnitudes (N, F), (N,) each; what is more than 80 dB below full scale counts as that."""
+        return {
+            "log_spectral_distance_db": metrics.log_spectral_distance(reference, estimate, COMPARED_FROM),
+            "itakura_saito": metrics.itakura_saito(reference, estimate, COMPARED_FROM),
+        }
 
     def read(self, path: Path) -> Tensor:
         """Return the frames (N, F) of an audio file, in memory."""

@@ -6,6 +6,7 @@ import math
 from utils.config import InputError
 
 SPLITS = ("train", "valid", "test")
+ALL = "all"  # of them together
 
 
 def split_of(identity: str, fractions: tuple[float, float, float] = (0.7, 0.1, 0.2), seed: int = 0) -> str:
@@ -45,3 +46,8 @@ def split_of(identity: str, fractions: tuple[float, float, float] = (0.7, 0.1, 0
     if place < train:
         return "train"
     return "valid" if place < train + valid else "test"
+
+
+def belongs(identity: str, split: str) -> bool:
+    """Tell whether an identity falls in `split`, which may be ``"all"``."""
+    return split in (ALL, split_of(identity))

@@ -38,6 +38,11 @@ class LatentModel(nn.Module):
     latent_shape: tuple[int, ...]  # (Z,) or, for one latent a step, (T, Z)
     conditions: Mapping[str, int] = {}
 
+    @property
+    def translations(self) -> list[tuple[str, str]]:
+        """Return the pairs (source, target) that the model translates between; all of its modalities unless it says else."""
+        return [(source, target) for target in self.representations for source in self.representations]
+
     def forward(self, batch: dict[str, Tensor], step: int = 0, phase: str = "vae") -> Losses:
         """Return the losses of `batch` at `step` (updates done) in `phase`; noise only in training mode."""
         raise NotImplementedError
@@ -53,6 +58,13 @@ class LatentModel(nn.Module):
     def confidence(self, z: Tensor, target: str, condition: Tensor | None = None) -> Tensor:
         """Return for each element of ``decode(z, target)`` the probability (0 to 1) that the model gives it, (N, *shape)."""
         raise NotImplementedError
+
+    def nll(self, x: Tensor, source: str, y: Tensor, target: str) -> Tensor | None:
+        """Return -ln p(y | posterior mean of x) in nats, (N,), for `x` in modality `source` and `y` in `target`.
+
+        None where the model gives no probabilities.
+        """
+        return None
 
     def transfer(self, x: Tensor, source: str, target: str, condition: Tensor | None = None) -> Tensor:
         """Translate `x` (N, *shape) from modality `source` to `target` by the posterior mean; reconstruct when they are one."""

@@ -18,10 +18,11 @@ from data.splits import SPLITS
 from data.transposition import Transposition
 from models import losses
 from models.base import LatentModel, Losses, ParamGroup
+from models.crossmodal_baselines import NETWORKS, baseline
 from models.crossmodal_config import Config
+from models.crossmodal_slots import Slots
 from models.layers import Hidden, NormalHead, linear
 from models.losses import Normal
-from utils import metrics as scores
 from utils.paths import cache_folder
 
 
@@ -80,56 +81,17 @@ class AudioVAE(VAE):
 
 
 class SymbolicVAE(VAE):
-    """Labels of I instruments as categorical variables (one of K a slot) or as independent bits.
-
-    `sizes` are the classes of each slot, instrument-major. In the binary form one more bit an instrument says "silent".
-    """
+    """Labels of I instruments, as `Slots` write them."""
 
     def __init__(self, config: Config):
-        silence = config.zero_extra_class
-        self.binary = config.label_type == "binary"
-        counts = [len(config.classes[label]) for label in config.labels]
-        slots = [k + silence for k in counts] if not self.binary else counts + [1] * silence
-        super().__init__(sum(slots) * len(config.instruments), config, modality=2)
-        self.n_instruments, self.n_labels = len(config.instruments), len(config.labels)
-        self.sizes, self.counts = slots, counts
-        self.observation = linear(config.hidden(2, 0)[0], sum(slots) * self.n_instruments)
-
-    def one_hot(self, ids: Tensor) -> Tensor:
-        """Return the concatenated one-hots (B, sum of sizes) of class ids (B, I, L); a silent source has id K in every slot."""
-        if self.binary:
-            silent = ids[..., :1] == self.counts[0]
-            slots = [functional.one_hot(ids[..., l], k + 1)[..., :k] for l, k in enumerate(self.counts)]
-            slots += [silent] * (len(self.sizes) - len(self.counts))
-        else:
-            slots = [functional.one_hot(ids[..., l], k) for l, k in enumerate(self.sizes)]
-        return torch.cat(slots, -1).flatten(1).float()
+        slots = Slots.of(config)
+        super().__init__(slots.width, config, modality=2)
+        self.slots = slots
+        self.observation = linear(config.hidden(2, 0)[0], slots.width)
 
     def observe(self, z: Tensor) -> Tensor:
-        """Return the logits of p(y | z_0), (B, I, sum of sizes of one instrument)."""
-        return self.observation(self.decoders[0](z)).float().unflatten(-1, (self.n_instruments, -1))
-
-    def nll(self, logits: Tensor, ids: Tensor) -> Tensor:
-        """Return -ln p(ids), (B,), for the logits of `observe` and ids (B, I, L)."""
-        if self.binary:
-            return losses.bernoulli_nll(logits.flatten(1), self.one_hot(ids))
-        slots = zip(logits.split(self.sizes, -1), ids.unbind(-1), strict=True)
-        return sum(losses.categorical_nll(slot.flatten(0, 1), true.flatten()).view_as(true).sum(1) for slot, true in slots)
-
-    def probabilities(self, logits: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the probability that a source is silent, (B, I), and of each label's classes if it is not, (B, I, K).
-
-        Each label has an opinion on silence; a source is silent or not as a whole, so these are taken together as independent
-        witnesses: their log-odds add up.
-        """
-        if self.binary:
-            labels, bits = logits[..., : sum(self.counts)].split(self.counts, -1), logits[..., sum(self.counts) :]
-            classes = [functional.normalize(label.sigmoid(), p=1, dim=-1) for label in labels]
-            return bits.sigmoid().sum(-1), classes  # without a silent bit the sum is 0
-        slots = logits.split(self.sizes, -1)
-        classes = [slot[..., :k].softmax(-1) for slot, k in zip(slots, self.counts, strict=True)]
-        odds = [slot[..., k:].sum(-1) - slot[..., :k].logsumexp(-1) for slot, k in zip(slots, self.counts, strict=True)]
-        return sum(odds).sigmoid() * (self.sizes != self.counts), classes
+        """Return the logits of p(y | z_0), (B, W)."""
+        return self.observation(self.decoders[0](z)).float()
 
 
 class Critic(nn.Module):
@@ -199,12 +161,12 @@ class Model(LatentModel):
     def _translate(self, batch: dict[str, Tensor], step: int) -> Losses:
         x, y = self.standardise(batch["signal"]), batch["symbol"]
         q_x, z_x = self.audio.infer(x)
-        q_y, z_y = self.symbolic.infer(self.symbolic.one_hot(y))
+        q_y, z_y = self.symbolic.infer(self.symbolic.slots.one_hot(y))
         tie = losses.kl if self.config.regularization_type == "kld" else losses.l2
         reconstruction = self.audio.observe(z_x[0])
         terms = {
             "nll_signal": losses.gaussian_nll(reconstruction, x),
-            "nll_symbol": self.symbolic.nll(self.symbolic.observe(z_y[0]), y),
+            "nll_symbol": self.symbolic.slots.nll(self.symbolic.observe(z_y[0]), y),
             "kl_signal": self.audio.divergence(q_x, z_x),
             "kl_symbol": self.symbolic.divergence(q_y, z_y),
             "cross_signal": tie(q_x[-1], q_y[-1]),
@@ -237,7 +199,7 @@ class Model(LatentModel):
         """Return the negative log-likelihood of each modality under the other's latent, (B,)."""
         return {
             "transfer_signal": losses.gaussian_nll(self.audio.observe(self.audio.descend(z_y)), x),
-            "transfer_symbol": self.symbolic.nll(self.symbolic.observe(self.symbolic.descend(z_x)), y),
+            "transfer_symbol": self.symbolic.slots.nll(self.symbolic.observe(self.symbolic.descend(z_x)), y),
         }
 
     def _deceit(self, reconstruction: Tensor) -> Tensor:
@@ -262,7 +224,7 @@ class Model(LatentModel):
 
     def encode(self, x: Tensor, source: str, condition: Tensor | None = None) -> Normal:
         """Return the posterior of the topmost latent for linear magnitudes (N, F) or class ids (N, I, L)."""
-        vae, x = (self.audio, self.standardise(x)) if source == "signal" else (self.symbolic, self.symbolic.one_hot(x))
+        vae, x = (self.audio, self.standardise(x)) if source == "signal" else (self.symbolic, self.symbolic.slots.one_hot(x))
         return vae.infer(x)[0][-1]
 
     def decode(self, z: Tensor, target: str, condition: Tensor | None = None, temperature: float = 0.0) -> Tensor:
@@ -274,26 +236,24 @@ class Model(LatentModel):
             p = self.audio.observe(self.audio.descend(z))
             x = p.mean + temperature * p.variance.sqrt() * torch.randn_like(p.mean) if temperature else p.mean
             return (self.magnitudes(x) - self.config.floor).clamp_min(0)
-        silent, classes = self._probabilities(z)
-        if temperature:
-            drawn = [torch.multinomial(p.flatten(0, 1).pow(1 / temperature), 1).view(p.shape[:2]) for p in classes]
-            return self._silenced(torch.rand_like(silent) < silent, torch.stack(drawn, -1))
-        return self._silenced(silent > 0.5, torch.stack([p.argmax(-1) for p in classes], -1))
+        return self.symbolic.slots.classes(self._logits(z), temperature)
 
-    def _silenced(self, silent: Tensor, ids: Tensor) -> Tensor:
-        """Return class ids (N, I, L) with those of the sources that are `silent` (N, I) in their place."""
-        return torch.where(silent[..., None], torch.tensor(self.symbolic.counts, device=ids.device), ids)
+    def nll(self, x: Tensor, source: str, y: Tensor, target: str) -> Tensor:
+        """Return -ln p(y | posterior mean of x), (N,): of the F log magnitudes of a frame, or of its labels."""
+        z = self.encode(x, source).mean
+        if target == "symbol":
+            return self.symbolic.slots.nll(self.symbolic.observe(self.symbolic.descend(z)), y)
+        standardised = losses.gaussian_nll(self.audio.observe(self.audio.descend(z)), self.standardise(y))
+        return standardised + y.shape[1] * self.extent.log()  # the density of log magnitudes, so that runs compare
 
     def confidence(self, z: Tensor, target: str, condition: Tensor | None = None) -> Tensor:
         """Return the probability of each class that ``decode(z, "symbol")`` names, (N, I, L)."""
         if target != "symbol":
             raise NotImplementedError("only classes have probabilities")
-        silent, classes = self._probabilities(z)
-        best = torch.stack([p.amax(-1) for p in classes], -1) * (1 - silent[..., None])
-        return torch.where(silent[..., None] > 0.5, silent[..., None], best)
+        return self.symbolic.slots.confidence(self._logits(z))
 
-    def _probabilities(self, z: Tensor) -> tuple[Tensor, list[Tensor]]:
-        return self.symbolic.probabilities(self.symbolic.observe(self.symbolic.descend(z)))
+    def _logits(self, z: Tensor) -> Tensor:
+        return self.symbolic.observe(self.symbolic.descend(z))
 
 
 def representations(config: Config) -> dict[str, NSGTMagnitude | Labels]:
@@ -315,7 +275,7 @@ def datasets(config: Config, splits: Sequence[str] = SPLITS) -> dict[str, Mixtur
     transform = representations(config)["signal"]
     sources: dict[str, list[Source]] = {split: [] for split in splits}
     for notes in config.corpus().select(config.instruments):
-        labelled = with_labels(notes, config.labels)
+        labelled = with_labels(notes, config.classes)
         spectra = spectra_of(labelled, transform, cache_folder(config.cache), config.workers)
         for split in splits:
             sources[split].append(source(labelled, spectra, config.classes, config.frames, split, config.split == "frames"))
@@ -330,23 +290,6 @@ def _augment(config: Config, transform: NSGTMagnitude, split: str) -> Transposit
     return Transposition.of(config.transpose, config.detune, transform, config.classes)
 
 
-def metrics(model: Model, batches: Iterable[dict[str, Tensor]]) -> dict[str, float]:
-    """Return the success ratios of transcription by frame and by note, and the error of synthesis in dB.
-
-    By frame: the share of frames whose most likely class is right. By note: the share of notes for which the class that most of
-    their frames name is right; for mixtures only by frame, as pairings have no notes of their own.
-    """
-    true, named, notes, distances = [], [], [], []
-    for batch in batches:
-        signal, symbol = batch["signal"], batch["symbol"]
-        true.append(symbol)
-        named.append(model.transfer(signal, "signal", "symbol"))
-        notes.append(batch["note"])
-        distances.append(scores.log_spectral_distance(signal, model.transfer(symbol, "symbol", "signal"), model.config.floor))
-    true, named, notes = torch.cat(true).cpu(), torch.cat(named).cpu(), torch.cat(notes).cpu()
-    result = {f"success_{l}_frame": v for l, v in zip(model.config.labels, scores.success(true, named), strict=True)}
-    if len(model.config.instruments) == 1:
-        by_note = scores.success_by_note(true[:, 0], named[:, 0], notes[:, 0])
-        result |= {f"success_{l}_note": v for l, v in zip(model.config.labels, by_note, strict=True)}
-    result["synthesis_distance_db"] = torch.cat(distances).mean().item()
-    return result
+def baselines(model: Model, **training: object) -> dict[str, LatentModel]:
+    """Return the direct networks that a model is compared with, by name, untrained; `training` are fields of `TrainConfig`."""
+    return {name: baseline(name, model.config, model.representations, **training) for name in NETWORKS}

@@ -42,6 +42,11 @@ def l2(q: Normal, p: Normal) -> Tensor:
     return (q.mean - p.mean).square().sum(-1)
 
 
+def squared_error(x: Tensor, y: Tensor) -> Tensor:
+    """Return the squared distance of `x` and `y` (B, F), (B,)."""
+    return (x - y).square().sum(-1)
+
+
 def categorical_nll(logits: Tensor, classes: Tensor) -> Tensor:
     """Return -ln p(class), (B,), for `logits` (B, K) and `classes` (B,)."""
     return functional.cross_entropy(logits, classes, reduction="none")

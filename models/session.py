@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import torch
-
 from models.config import RESUMABLE, TrainConfig
-from models.epochs import Dataset, batches, held_out
+from models.epochs import Dataset, batches
+from models.evaluation import means, observe, passes
 from models.reporting import Reporter
 from models.run_config import read_run, write_run
 from models.run_folder import BEST, HISTORY, LOCK, METRICS
@@ -62,7 +61,7 @@ def train(session: Session, device_name: str, threads: int) -> int:
             log.info("%s: epoch %d, step %d", reason, trainer.at.epoch, trainer.at.step)
             if ranks.first:
                 reporter.finish(trainer)
-                print(json.dumps(_test(trainer, splits["test"], module.metrics), indent=2))
+                print(json.dumps(_test(trainer, splits["test"]), indent=2))
     except Interrupted as signal:
         log.info("%s: saved at step %d; go on with --resume %s", signal, trainer.at.step, folder)
         return signal.code
@@ -106,13 +105,11 @@ def continues(config: TrainConfig, prints: dict[str, str], earlier: Path) -> boo
     return seen == prints and changed <= RESUMABLE
 
 
-def _test(trainer: Trainer, dataset: Dataset, metrics: Callable) -> dict[str, float]:
-    """Return the metrics of the best weights on the test split, and write them into the run."""
+def _test(trainer: Trainer, dataset: Dataset) -> dict[str, float]:
+    """Return the scores of the best weights on the test split, and write them into the run."""
     best = trainer.run / BEST
     if best.exists():
         load_weights(trainer.model, load_state(best)["model"], best)
-    trainer.model.eval()
-    with torch.no_grad():
-        result = metrics(trainer.model, held_out(trainer.model, dataset, trainer.device))
+    result = means(observe(trainer.model.eval(), passes(dataset, 1, 0), trainer.device))
     write_json(trainer.run / METRICS, result)
     return result

@@ -10,7 +10,7 @@ from models.config import TrainConfig
 
 @dataclass(frozen=True)
 class System:
-    """One row: `module` has ``Model(config)``, ``datasets(config, splits)`` and ``metrics(model, batches)``."""
+    """One row: `module` has ``Model(config)`` and ``datasets(config, splits)``, and may have ``baselines(model, **training)``."""
 
     summary: str
     Config: type[TrainConfig]

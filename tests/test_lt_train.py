@@ -80,7 +80,7 @@ def test_a_run_has_what_it_needs(train):
     assert {p.name for p in folder.iterdir()} == {"config.json", LAST, BEST, HISTORY, METRICS, "figures", ".lock"}
     assert {p.name for p in (folder / "figures").iterdir()} == {"history.pdf", "translations_000002.pdf", "translations_end.pdf"}
     assert printed == json.loads((folder / METRICS).read_text())
-    assert {"success_pitch_note", "success_octave_frame", "synthesis_distance_db"} <= printed.keys()
+    assert {"signal_to_symbol.pitch_vote", "signal_to_symbol.octave", "symbol_to_signal.log_spectral_distance_db"} <= printed.keys()
     assert len(rows(folder)) == 3
     system, config, prints = read_run(folder)
     assert system == "crossmodal"
@@ -92,8 +92,8 @@ def test_it_learns(train):
     words = "--split frames --frames --epochs 40 --dims 16 --hidden_dims_1 64 --transfer 1 --symbol 30 --noise 0.05 --lr 5e-3"
     _, folder, scores = train(*words.split(), "--instruments", "reed")
     assert rows(folder)[-1]["valid_total"] < rows(folder)[0]["valid_total"]
-    assert scores["success_octave_frame"] >= 0.9
-    assert scores["success_pitch_frame"] >= 0.9
+    assert scores["signal_to_symbol.octave"] >= 0.9
+    assert scores["signal_to_symbol.pitch"] >= 0.9
 
 
 @pytest.mark.parametrize(

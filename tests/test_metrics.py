@@ -1,5 +1,8 @@
 """Scores against values computed by hand."""
 
+import itertools
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -8,17 +11,23 @@ from hypothesis import strategies as st
 from utils import metrics
 
 
-def test_success_counts_frames_and_sources():
-    true = torch.tensor([[[0, 1]], [[0, 1]], [[2, 1]], [[2, 0]]])
-    named = torch.tensor([[[0, 1]], [[1, 1]], [[2, 0]], [[0, 0]]])
-    assert metrics.success(true, named) == [0.5, 0.75]
+def test_votes_are_of_items_and_the_lowest_of_equals_wins():
+    item = torch.tensor([7, 7, 7, 3, 3, 3, 9, 9])
+    classes = torch.tensor([1, 1, 0, 2, 0, 0, 4, 3])
+    assert metrics.votes(classes, item).tolist() == [0, 1, 3]
 
 
-def test_success_by_note_is_a_vote_of_its_frames():
-    note = torch.tensor([7, 7, 7, 3, 3, 3])
-    true = torch.tensor([[1], [1], [1], [2], [2], [2]])
-    named = torch.tensor([[1], [1], [0], [2], [0], [0]])
-    assert metrics.success_by_note(true, named, note) == [0.5]
+def test_the_assignment_makes_most_right_and_moves_no_more_than_it_must():
+    right = torch.tensor([[[0, 3], [2, 1]], [[1, 1], [1, 1]], [[2, 3], [0, 2]]])
+    assert metrics.assignment(right).tolist() == [[1, 0], [0, 1], [0, 1]]
+
+
+@given(st.integers(1, 4), st.integers(0, 2**31))
+def test_the_assignment_is_the_best_of_all_permutations(sources, seed):
+    right = torch.randint(0, 4, (5, sources, sources), generator=torch.Generator().manual_seed(seed))
+    chosen = right.gather(2, metrics.assignment(right)[..., None]).sum((1, 2))
+    every = [sum(right[:, i, j] for i, j in enumerate(p)) for p in itertools.permutations(range(sources))]
+    assert torch.equal(chosen, torch.stack(every).amax(0))
 
 
 def test_log_spectral_distance_is_in_db():
@@ -27,11 +36,26 @@ def test_log_spectral_distance_is_in_db():
     assert metrics.log_spectral_distance(reference, estimate, 1e-3).tolist() == pytest.approx([20.0, 0.0], abs=1e-4)
 
 
-def test_right_by_note_tells_each_note_and_label():
-    note = torch.tensor([7, 7, 7, 3, 3, 3])
-    true = torch.tensor([[1, 0], [1, 0], [1, 0], [2, 4], [2, 4], [2, 4]])
-    named = torch.tensor([[1, 5], [1, 0], [0, 5], [2, 4], [0, 4], [0, 4]])
-    assert metrics.right_by_note(true, named, note).tolist() == [[False, True], [True, False]]
+def test_itakura_saito_by_hand():
+    """Powers 4 times too small and too large: 4 - ln 4 - 1 and 1/4 + ln 4 - 1."""
+    reference, estimate = torch.tensor([[2.0, 1.0], [1.0, 0.0]]), torch.tensor([[1.0, 2.0], [1.0, 1e-9]])
+    expected = (4 - math.log(4) - 1 + 0.25 + math.log(4) - 1) / 2
+    assert metrics.itakura_saito(reference, estimate, 1e-3).tolist() == pytest.approx([expected, 0.0], abs=1e-6)
+
+
+def test_concordance_counts_rising_pairs():
+    levels = torch.tensor([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0], [1.0, torch.nan, 0.0], [1.0, 3.0, 2.0]])
+    assert metrics.concordance(levels).tolist() == pytest.approx([1.0, 0.0, 0.0, 2 / 3])
+
+
+def test_groups_of_two_kinds_are_drawn_independently():
+    """All pairs of 20 and 30 random effects: the variance of the mean is about 1 / 20 + 1 / 30 (Owen 2007, theorem 3)."""
+    random = torch.Generator().manual_seed(3)
+    a, b = (torch.randn(n, generator=random) for n in (20, 30))
+    a, b = (a - a.mean()) / a.std(correction=0), (b - b.mean()) / b.std(correction=0)
+    values, rows = (a[:, None] + b).flatten(), torch.cartesian_prod(torch.arange(20), torch.arange(30))
+    low, high = metrics.bootstrap_interval(values, rows, torch.Generator().manual_seed(0))
+    assert high - low == pytest.approx(2 * 1.96 * math.sqrt(1 / 20 + 1 / 30), rel=0.1)
 
 
 def test_wilson_interval_has_published_values():

@@ -61,27 +61,27 @@ def test_silent_frames_are_left_out():
 
 def test_splits_part_the_notes_and_share_none():
     parts = {split: make(split) for split in ("train", "valid", "test")}
-    numbers = [set(part.note.tolist()) for part in parts.values()]
+    numbers = [set(part.item.tolist()) for part in parts.values()]
     assert sum(map(len, numbers)) == len(NOTES)
     assert not numbers[0] & numbers[1] | numbers[0] & numbers[2] | numbers[1] & numbers[2]
     for split, part in parts.items():
-        assert all(split_of(NOTES[n].identity) == split for n in part.note.tolist())
+        assert all(split_of(NOTES[n].identity) == split for n in part.item.tolist())
 
 
 def test_splitting_by_frames_shares_notes():
     train, test = make("train", by_frame=True), make("test", by_frame=True)
-    assert set(train.note.tolist()) & set(test.note.tolist())
+    assert set(train.item.tolist()) & set(test.item.tolist())
     assert len(train) + len(test) + len(make("valid", by_frame=True)) == 5 * len(NOTES)
 
 
 def test_labels_and_magnitudes_stay_together():
     part = make()
     for row in range(len(part)):
-        labels = NOTES[part.note[row]].labels
+        labels = NOTES[part.item[row]].labels
         assert [CLASSES[name][i] for name, i in zip(CLASSES, part.symbol[row].tolist(), strict=True)] == [
             labels[name] for name in CLASSES
         ]
-        assert (part.fetch(torch.tensor([row])) == part.note[row] + 1).all()
+        assert (part.fetch(torch.tensor([row])) == part.item[row] + 1).all()
 
 
 def test_large_sources_are_fetched_from_the_cache(monkeypatch):
@@ -96,7 +96,7 @@ def test_mixtures_add_linear_magnitudes_and_mark_silence():
     mixtures = Mixtures([make(), make("test")], "bernoulli", silence)
     batch = batch_of(mixtures)
     silent = (batch["symbol"] == silence).all(-1)  # (B, I)
-    loud = torch.where(silent, 0, batch["note"] + 1).sum(1)
+    loud = torch.where(silent, 0, batch["item"] + 1).sum(1)
     assert torch.equal(batch["signal"], loud[:, None].expand(-1, F).float())
     assert 0.4 < silent.float().mean() < 0.6
 
@@ -104,7 +104,7 @@ def test_mixtures_add_linear_magnitudes_and_mark_silence():
 def test_uniform_weights_are_never_silent_and_lie_below_one():
     mixtures = Mixtures([make()], "uniform", torch.tensor([9, 12, 2]))
     batch = batch_of(mixtures)
-    ratio = batch["signal"][:, 0] / (batch["note"][:, 0] + 1)
+    ratio = batch["signal"][:, 0] / (batch["item"][:, 0] + 1)
     assert ratio.max() < 1
     assert 0.4 < ratio.mean() < 0.6
 
@@ -128,13 +128,40 @@ def test_nothing_left_is_one_line():
     with pytest.raises(InputError, match="Flute: no train note has a sounding frame"):
         source(NOTES, spectra(NOTES, value=0.0), CLASSES, (), "train")
     with pytest.raises(InputError, match="technique"):
-        with_labels(NOTES, ("pitch", "technique"))
+        with_labels(NOTES, {"pitch": PITCH_CLASSES, "technique": ("plain",)})
 
 
 def test_notes_without_a_label_are_counted(caplog):
     bare = Note(Path("x.wav"), {k: v for k, v in note(3).labels.items() if k != "dynamics"})
-    assert len(with_labels([*NOTES, bare], tuple(CLASSES))) == len(NOTES)
+    assert len(with_labels([*NOTES, bare], CLASSES)) == len(NOTES)
     assert "1 of 61" in caplog.text
+
+
+def test_notes_of_classes_that_a_run_does_not_know_are_left_out(caplog):
+    fewer = {**CLASSES, "pitch": PITCH_CLASSES[:6]}
+    assert {note.labels["pitch"] for note in with_labels(NOTES, fewer)} == set(PITCH_CLASSES[:6])
+    assert "lack a known class" in caplog.text
+
+
+def test_all_splits_together_are_every_note():
+    assert set(make("all").item.tolist()) == set(range(len(NOTES)))
+
+
+def test_recordings_of_one_note_are_one_group():
+    twice = [*NOTES, *NOTES]
+    both = source(twice, spectra(twice), CLASSES, (), "all")
+    assert len(both.item.unique()) == 2 * len(both.group.unique()) == 2 * len(NOTES)
+
+
+def test_passages_are_recordings_in_the_order_of_time():
+    mixtures = Mixtures([make(), make("test")], "bernoulli", torch.tensor([9, 12, 2]))
+    passages = list(mixtures.passages(3, torch.Generator().manual_seed(0)))
+    assert len(passages) == 3
+    for passage in passages:
+        assert len(passage["signal"]) == 5
+        assert (passage["item"] == passage["item"][0]).all()
+        assert not (passage["symbol"] == torch.tensor([9, 12, 2])).any()  # all sound
+    assert len({tuple(passage["item"][0].tolist()) for passage in passages}) == 3
 
 
 def test_transposition_moves_labels_with_the_spectrum():

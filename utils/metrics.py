@@ -1,33 +1,37 @@
 """Scores as pure functions of arrays."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
 NORMAL_95 = 1.959963984540054  # the normal distribution has 95 % within this many standard deviations
 
 
-def success(true: Tensor, named: Tensor) -> list[float]:
-    """Return for each label the share of classes named right, over (N, I, L) true and named class ids."""
-    return (true == named).double().mean((0, 1)).tolist()
-
-
-def success_by_note(true: Tensor, named: Tensor, note: Tensor) -> list[float]:
-    """Return for each label the share of notes for which the class that most of its frames name is right.
+def votes(classes: Tensor, item: Tensor) -> Tensor:
+    """Return the class that most rows of each item name, the lowest of equals, (items,) in the order of ``item.unique()``.
 
     Parameters
     ----------
-    true, named : (N, L) class ids of frames; `true` is the same in all frames of a note.
-    note : (N,) which note a frame is of.
+    classes : (N,) class ids.
+    item : (N,) which item a row is of.
     """
-    return right_by_note(true, named, note).double().mean(0).tolist()
+    numbers, place = item.unique(return_inverse=True)
+    counts = torch.zeros(len(numbers), int(classes.max()) + 1, dtype=torch.long)
+    return counts.index_put_((place, classes), torch.ones_like(place), accumulate=True).argmax(1)
 
 
-def right_by_note(true: Tensor, named: Tensor, note: Tensor) -> Tensor:
-    """Tell for each note, in the order of `note.unique()`, and each label whether most frames' class is right, (notes, L).
+def assignment(right: Tensor) -> Tensor:
+    """Return which estimate to hold against each reference so that most is right, (N, I).
 
-    Parameters as of `success_by_note`.
+    Parameters
+    ----------
+    right : (N, I, I) how much of reference i estimate j names right. Of equally good assignments the one that moves least wins.
     """
-    return torch.stack([named[note == n].mode(0).values == true[note == n][0] for n in note.unique()])
+    from scipy.optimize import linear_sum_assignment
+
+    moved = 1e-6 * (1 - np.eye(right.shape[1]))
+    costs = moved - right.double().numpy()
+    return torch.from_numpy(np.stack([linear_sum_assignment(cost)[1] for cost in costs]))
 
 
 def wilson_interval(share: float, trials: int) -> tuple[float, float]:
@@ -43,15 +47,27 @@ def wilson_interval(share: float, trials: int) -> tuple[float, float]:
 
 
 def bootstrap_interval(values: Tensor, group: Tensor, random: torch.Generator, draws: int = 2000) -> tuple[float, float]:
-    """Return the 95 % interval of the mean of `values` (N,) when whole groups, `group` (N,), are drawn anew, with replacement.
+    """Return the 95 % interval of the mean of `values` (N,) when whole groups are drawn anew, with replacement.
 
-    The percentile interval of Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3.
+    The percentile interval of Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3. Where each value
+    belongs to a group of several kinds, the kinds are drawn independently: Owen, "The pigeonhole bootstrap", Ann. Appl. Stat.
+    1(2), 2007, section 2.
+
+    Parameters
+    ----------
+    group : (N,) or, for G kinds of groups, (N, G).
     """
-    place = group.unique(return_inverse=True)[1]
-    counts = place.bincount().double()  # (G,)
-    sums = torch.zeros_like(counts).index_add(0, place, values.double())
-    drawn = torch.randint(len(counts), (draws, len(counts)), generator=random)
-    low, high = (sums[drawn].sum(1) / counts[drawn].sum(1)).quantile(torch.tensor([0.025, 0.975], dtype=torch.double)).tolist()
+    cells, place = group.reshape(len(values), -1).unique(dim=0, return_inverse=True)
+    sizes = place.bincount().double()  # (cells,)
+    sums = torch.zeros_like(sizes).index_add(0, place, values.double())
+    weight = torch.ones(draws, len(cells))
+    for kind in cells.unbind(1):
+        number = kind.unique(return_inverse=True)[1]
+        drawn = torch.randint(int(number.max()) + 1, (draws, int(number.max()) + 1), generator=random)
+        weight *= torch.zeros(drawn.shape).scatter_add_(1, drawn, torch.ones(drawn.shape))[:, number]
+    weight = weight.double()
+    means = (weight @ sums) / (weight @ sizes)  # undefined where no cell was drawn
+    low, high = means.nanquantile(torch.tensor([0.025, 0.975], dtype=torch.double)).tolist()
     return low, high
 
 
@@ -62,3 +78,25 @@ def log_spectral_distance(reference: Tensor, estimate: Tensor, floor: float) -> 
     """
     difference = 20 * (reference.clamp_min(floor).log10() - estimate.clamp_min(floor).log10())
     return difference.square().mean(-1).sqrt()
+
+
+def itakura_saito(reference: Tensor, estimate: Tensor, floor: float) -> Tensor:
+    """Return the mean over bands of P/Q - ln(P/Q) - 1, (N,), with the powers P and Q of linear magnitudes not below `floor`.
+
+    Itakura and Saito, "Analysis synthesis telephony based on the maximum likelihood method", 6th ICA, 1968; in the form of
+    Fevotte, Bertin and Durrieu, "Nonnegative matrix factorization with the Itakura-Saito divergence", Neural Comput. 21(3),
+    2009, eq. 4. It punishes power that is missing where the reference has some.
+    """
+    log_ratio = 2 * (reference.clamp_min(floor).log() - estimate.clamp_min(floor).log())
+    return (log_ratio.exp() - log_ratio - 1).mean(-1)
+
+
+def concordance(levels: Tensor) -> Tensor:
+    """Return for each row of `levels` (N, K) the share of its pairs of columns that rise, (N,); NaN ones are left out.
+
+    A row without a pair gives NaN. Kendall, "A new measure of rank correlation", Biometrika 30, 1938: the share is (tau + 1) / 2.
+    """
+    i, j = torch.triu_indices(levels.shape[1], levels.shape[1], 1)
+    rise = levels[:, j] - levels[:, i]
+    known = ~rise.isnan()
+    return (known & (rise > 0)).double().sum(1) / known.double().sum(1)
