@@ -1,80 +1,164 @@
 #!/usr/bin/env python3
-"""Play with trained runs: hear what a model makes of recordings and scores.
-
-  info    print what a run is: its configuration, size, training and scores
-  audio   transcribe and resynthesise recordings: FILE_reconstruction.wav, FILE.mid, FILE.csv, FILE.pdf
-  midi    play MIDI files: FILE.wav, FILE.csv, FILE.pdf; for mixtures one MIDI track an instrument, by its name
-
-Several runs and files may be given, and folders of files. Results lie in RUN/audio and RUN/midi unless -o says otherwise.
-
-  lt_play.py info -m saves/crossmodal__flute
-  lt_play.py audio -m saves/crossmodal__flute -i solo.wav
-  lt_play.py midi -m saves/crossmodal__flute saves/crossmodal__cello -i songs -o out -t -12 -d mf
-"""
+"""Play with trained runs: hear what a model makes of recordings, scores, labels and places of its latent space."""
 
 import argparse
-import functools
-import itertools
+import importlib
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from utils import cli
-from utils.config import InputError, read_json, shown
+from utils.config import InputError
+from utils.inputs import distinct, found
 
-if TYPE_CHECKING:
-    from models.rendering import Player
+WIDTH = 120  # characters of a line of the help
+EXAMPLES = """info -m saves/crossmodal__flute
+audio -m saves/crossmodal__flute -i solo.wav
+midi -m saves/crossmodal__flute saves/crossmodal__cello -i songs -o out -t -12 -d mf
+sequence -m saves/crossmodal__flute -i A4:mf C5:mf Eb5:ff
+morphing -m saves/crossmodal__flute_cello -i A4:mf+C3:p C5+E3 --interp_order spherical
+trajectory -m saves/crossmodal__flute --traj circle helix --n_generations 3 --radius 6
+free_navigation -m saves/crossmodal__flute"""
 
-AUDIO = (".wav", ".flac", ".aif", ".aiff", ".ogg", ".mp3")
-MIDI = (".mid", ".midi")
-PROGRESS = ("epoch", "step", "seconds", "train_total", "valid_total")  # columns of a history that `info` shows
-RESULTS = (".wav", ".mid", ".csv", ".pdf", "_reconstruction.wav")
-READ = 2**16  # samples of a recording that are read at once
+
+@dataclass(frozen=True)
+class Mode:
+    """One row of the table: what a mode is, the module that holds a function of its name, and what it takes."""
+
+    text: str
+    module: str
+    flags: str = ""  # those that not all modes take
+    needs: tuple[str, ...] = ()  # modalities of the model; a mode without any only reads the run's folder
+    input: str = ""  # what -i takes
+    suffixes: tuple[str, ...] = ()  # of files that are found in folders; without any, -i takes no files
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    result = cli.Parser(description=__doc__)
-    add = result.add_argument
-    add("mode", choices=list(MODES), help="what to do")
-    add("-m", "--models", nargs="+", type=Path, required=True, metavar="RUN", help="folders of runs, as lt_train.py makes them")
-    add("-i", "--input", nargs="+", type=Path, default=[], metavar="FILE", help="files, or folders of them")
-    add("-o", "--output", type=Path, metavar="DIR", help="folder for the results (default: one in the run, named as the mode)")
-    add("-t", "--transposition", type=int, default=0, metavar="SEMITONES", help="midi: transpose by so much (default: 0)")
-    add("-d", "--dynamics", default="", metavar="CLASS", help="midi: play everything in this dynamics, given by name or class id")
-    add("-g", "--graphs", type=int, choices=(0, 1), default=1, help="draw figures (default: 1)")
-    add(
-        "-s",
-        "--latent_sample",
-        type=int,
-        choices=(0, 1),
-        default=0,
-        help="1: sample the posterior, once a note (audio: once a file), instead of taking its mean (default: 0)",
+FILES, LABELS = "files", "labels"
+OUT, BOTH = "output graphs griffinlim_iters ", ("signal", "symbol")
+MODES = {
+    "info": Mode("print what a run is: its configuration, size, training and scores", "models.play_info"),
+    "audio": Mode(
+        "transcribe and resynthesise recordings: FILE_reconstruction.wav, FILE.mid, FILE.csv, FILE.pdf",
+        *("models.play_files", OUT + "input latent_sample seed", BOTH, FILES, (".wav", ".flac", ".aif", ".aiff", ".ogg", ".mp3")),
+    ),
+    "midi": Mode(
+        "play MIDI files: FILE.wav, FILE.csv, FILE.pdf; for mixtures one MIDI track an instrument, by its name",
+        *("models.play_files", OUT + "input latent_sample seed transposition dynamics", BOTH, FILES, (".mid", ".midi")),
+    ),
+    "sequence": Mode(
+        "play labels one after another: LABELS.wav, LABELS.mid, LABELS.csv, LABELS.pdf",
+        *("models.play_paths", OUT + "input latent_sample seed transposition dynamics n_steps", BOTH, LABELS),
+    ),
+    "morphing": Mode(
+        "melt labels into each other, through what lies between their latents: LABELS_interp_ORDER.wav, .mid, .csv, .pdf",
+        *("models.play_paths", OUT + "input transposition dynamics n_steps interp_order", BOTH, LABELS),
+    ),
+    "trajectory": Mode(
+        "play curves through the latent space, drawn at random where the prior has its mass: TYPE_NUMBER.wav, .mid, .csv, .pdf",
+        *("models.play_paths", OUT + "seed n_steps n_generations traj radius turns", ("signal",)),
+    ),
+    "free_navigation": Mode(
+        "move through the latent space by hand and hear what is there: navigation.txt, .wav, .mid, .csv, .pdf",
+        *("models.play_navigation", OUT + "seed script replay", ("signal",)),
+    ),
+}
+
+
+def parser(modes: Sequence[str] = tuple(MODES)) -> argparse.ArgumentParser:
+    """Return the command line of some modes."""
+    lines = [textwrap.fill(MODES[m].text, WIDTH, initial_indent=f"  {m:<17}", subsequent_indent=" " * 19) for m in modes]
+    notes = "Several runs may be given, several files, and folders of files. Results lie in RUN/MODE unless -o says otherwise."
+    examples = [f"  lt_play.py {example}" for example in EXAMPLES.splitlines() if example.split()[0] in modes]
+    result = cli.Parser(description="\n".join([__doc__, "", *lines, "", notes]), epilog="\n".join(["examples:", *examples]))
+    result.add_argument("mode", choices=list(MODES), help="what to do")
+    result.add_argument("-m", "--models", nargs="+", type=Path, default=[], metavar="RUN", help="folders of trained runs")
+    result.add_argument("--info", type=int, nargs="?", choices=(0, 1), const=1, default=0, help="say what the mode does, and end")
+    result.add_argument("--weights", choices=("best", "last"), help="weights to use (default: the best, or the last if none are)")
+    result.add_argument("--device", default="", help="auto (best available), cpu, cuda or cuda:N (default: cpu)")
+    result.add_argument(
+        "-c", "--cuda", type=int, default=-1, help="number of the GPU, the short form of --device (default: -1, CPU)"
     )
-    add("--griffinlim_iters", type=int, default=30, metavar="N", help="iterations of phase retrieval (default: 30)")
-    add(
-        "--weights", choices=("best", "last"), help="which weights of the run (default: the best, or the last where there are none)"
-    )
-    add("--device", default="", help="auto (best available), cpu, cuda or cuda:N (default: cpu)")
-    add("-c", "--cuda", type=int, default=-1, help="number of the GPU, -1 = CPU; the short form of --device (default: -1)")
-    add("--threads", type=int, default=0, help="threads to compute with (default: torch's choice)")
-    add("--seed", type=int, default=0, help="seed of what is drawn with -s 1 (default: 0)")
+    result.add_argument("--threads", type=whole(0), default=0, help="threads to compute with (default: torch's choice)")
+
+    def add(*names: str, help: str, **options: Any) -> None:
+        users = [m for m, row in MODES.items() if names[-1].lstrip("-") in row.flags.split()]
+        if set(users) & set(modes):
+            result.add_argument(*names, help=f"{help} [{', '.join(users)}]" if len(modes) > 1 else help, **options)
+
+    _add_flags(add)
     return result
+
+
+def _add_flags(add: Callable) -> None:
+    """Add the flags that not all modes take."""
+    positive, number = {"type": above_0, "metavar": "X"}, {"metavar": "N"}
+    given = "files, or folders of them; labels: words like A4:mf and rest, A4:mf+C3:p for a mixture, or their class ids"
+    add("-i", "--input", nargs="+", default=[], metavar="INPUT", help=given)
+    add("-o", "--output", type=Path, metavar="DIR", help="folder for the results (default: one in the run, named as the mode)")
+    add("-t", "--transposition", type=int, default=0, metavar="SEMITONES", help="transpose by so much (default: 0)")
+    add("-d", "--dynamics", default="", metavar="CLASS", help="play everything in this dynamics, given by name or class id")
+    sampled = "1: sample the posterior, once a note or label, in audio once a file, instead of taking its mean (default: 0)"
+    add("-s", "--latent_sample", type=int, choices=(0, 1), default=0, help=sampled)
+    add("-g", "--graphs", type=int, choices=(0, 1), default=1, help="draw figures (default: 1)")
+    add("--griffinlim_iters", type=whole(1), default=30, help="iterations of phase retrieval (default: 30)", **number)
+    steps = "points in time a label, from label to label, or a curve; at the default transform 313 a second (default: 500)"
+    add("--n_steps", type=whole(1), default=500, help=steps, **number)
+    orders = ("0", "1", "2", "3", "spherical")
+    add("--interp_order", choices=orders, default="1", help="degree of the spline, or along great circles (default: 1)")
+    add(
+        "--traj", nargs="+", choices=("line", "circle", "helix", "spiral"), default=["line"], help="kinds of curves (default: line)"
+    )
+    add("--n_generations", type=whole(1), default=10, help="curves of each kind (default: 10)", **number)
+    apart = "of curves (default: half of what two draws from the prior are apart on average, 4 with 32 latent dimensions)"
+    add("--radius", help=apart, **positive)
+    add("--turns", default=1.0, help="of curves (default: 1)", **positive)
+    add("--script", type=Path, metavar="FILE", help="commands to follow, instead of those of a terminal; - for stdin")
+    add("--replay", type=Path, metavar="FILE", help="a saved session to repeat")
+    add("--seed", type=int, default=0, help="seed of what is drawn (default: 0)")
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """Return what reads whole numbers from `least` up."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number, {least} or more, not {text[:20]}")
+        return int(text)
+
+    return read
+
+
+def above_0(text: str) -> float:
+    """Read a finite number above 0."""
+    if not 0 < float(text) < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a finite number above 0, not {text}")
+    return float(text)
 
 
 def main(argv: list[str]) -> int:
     """Play as the command line `argv` says; return the exit code."""
     args = parser().parse_args(argv)
-    mode = MODES[args.mode]
-    if args.threads < 0 or args.griffinlim_iters < 1:
-        raise InputError("--threads must be 0 or more, --griffinlim_iters 1 or more")
-    if mode.suffixes and not args.input:
-        raise InputError(f"{args.mode}: give files with -i, or folders of them")
-    attempts = Attempts()
-    paths = [path for given in args.input for path in attempts(found, given, mode.suffixes) or ()] if mode.suffixes else []
+    name, mode = args.mode, MODES[args.mode]
+    if args.info:
+        print(parser([name]).format_help())
+        return 0
+    plain, used = (vars(p.parse_args([name])) for p in (parser(), parser([name])))
+    strange = [flag for flag in plain if flag not in used and getattr(args, flag) != plain[flag]]
+    if strange:
+        raise InputError(f"{name}: takes no --{strange[0]}; lt_play.py {name} --info says what it takes")
+    if not args.models:
+        raise InputError(f"{name}: give the folders of trained runs with -m")
+    if mode.input and not args.input:
+        raise InputError(f"{name}: give {mode.input} with -i")
+    attempts = cli.Attempts()
+    paths = [path for given in args.input for path in attempts(found, Path(given), mode.suffixes) or ()] if mode.suffixes else []
     files = dict(zip(paths := list(dict.fromkeys(paths)), distinct([path.stem for path in paths]), strict=True))
+    if mode.suffixes and not files:
+        return attempts.code
     runs = list(dict.fromkeys(args.models))
     import torch
 
@@ -82,208 +166,41 @@ def main(argv: list[str]) -> int:
 
     device.set_threads(args.threads)
     with torch.no_grad():
-        for run, name in zip(runs, distinct([run.resolve().name for run in runs]), strict=True):
-            shared = args.output and (args.output / name if len(runs) > 1 else args.output)
-            attempts(mode.play, run, shared or run / args.mode, files, args, attempts)
+        for run, folder in zip(runs, distinct([run.resolve().name for run in runs]), strict=True):
+            shared = args.output and (args.output / folder if len(runs) > 1 else args.output)
+            attempts(perform, mode, run, shared or run / name, files, args, attempts)
     return attempts.code
 
 
-class Attempts:
-    """Try one thing after another: what fails is reported in one line and keeps nothing else from being tried."""
-
-    def __init__(self):
-        self.code = 0
-
-    def __call__(self, task: Callable, *args: Any) -> Any:
-        """Return what `task` returns, None where it fails."""
-        try:
-            return task(*args)
-        except InputError as error:
-            self.code = cli.fail(str(error))
-            return None
-
-
-# -- files and names --------------------------------------------------------------------------------------------------
-
-
-def found(given: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Return the file `given`, or the files with one of the suffixes that lie in the folder `given` or its folders.
-
-    Raises
-    ------
-    InputError : no such file or folder, or none in it.
-    """
-    if not given.is_dir():
-        if not given.exists():
-            raise InputError(f"{given}: no such file or folder")
-        return [given]
-    files = sorted(p for p in given.rglob("*") if p.suffix.lower() in suffixes and p.is_file() and not p.name.startswith("."))
-    if not files:
-        raise InputError(f"{given}: holds no file that ends in {' '.join(suffixes)}")
-    return files
-
-
-def distinct(names: Iterable[str]) -> list[str]:
-    """Return `names`, numbered from the second on where several are equal but for capitals."""
-    taken: dict[str, str] = {}  # casefolded -> as it is
-    for name in names:
-        numbered = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
-        free = next(candidate for candidate in numbered if candidate.casefold() not in taken)
-        taken[free.casefold()] = free
-    return list(taken.values())
-
-
-# -- modes ------------------------------------------------------------------------------------------------------------
-
-
-def by_file(play: Callable, run: Path, out: Path, files: dict[Path, str], args: argparse.Namespace, attempts: Attempts) -> None:
-    """Load a run, let `play(player, path, target, args)` render each file as `target` with suffixes, and print what there is."""
+def perform(mode: Mode, run: Path, out: Path, files: dict[Path, str], args: argparse.Namespace, attempts: cli.Attempts) -> None:
+    """Do what a mode does with one run, file by file where it takes files, and print the names of what it writes."""
+    play = getattr(importlib.import_module(mode.module), args.mode)
+    if not mode.needs:
+        play(run)
+        return
     from models.rendering import Player
     from models.runs import load_run
     from utils import device
     from utils.paths import make_folder
 
-    if not files:
-        return
     where = device.select(device.named(args.device, args.cuda))
     player = Player(load_run(run, where, args.weights), args.griffinlim_iters, bool(args.latent_sample), args.seed)
-    for modality in ("signal", "symbol"):
-        _naming(run, player.representation, modality)
+    for modality in mode.needs:
+        naming(run, partial(player.representation, modality))
     make_folder(out)
-    for path, name in files.items():
-        for result in attempts(_naming, path, _beside, path, out / name, play, player, path, out / name, args) or ():
+    tasks = {path: partial(play, player, path, out / name, args) for path, name in files.items()}
+    for about, task in (tasks or {run: partial(play, player, out, args)}).items():
+        for result in attempts(naming, about, task) or ():
             print(result, flush=True)
 
 
-def _naming(path: Path, task: Callable, *args: Any) -> Any:
+def naming(path: Path, task: Callable) -> Any:
     """Return what `task` returns; name `path` in errors that do not."""
     try:
-        return task(*args)
+        return task()
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
 
-
-def _beside(path: Path, target: Path, task: Callable, *args: Any) -> Any:
-    """Return what `task` returns, unless its results would replace what lies beside the input `path`.
-
-    Raises
-    ------
-    InputError : they would.
-    """
-    there = [target.with_name(target.name + end) for end in RESULTS]
-    lost = [file for file in there if file.exists() and file.resolve() != path.resolve()]
-    if lost and target.resolve().parent == path.resolve().parent:
-        raise InputError(f"would replace {lost[0]}, which lies beside it; give another folder with -o")
-    return task(*args)
-
-
-def audio(player: "Player", path: Path, target: Path, args: argparse.Namespace) -> list[str]:
-    """Transcribe and resynthesise a recording of any length."""
-    import numpy as np
-
-    from data.audio import stream
-    from data.notes import Notes
-    from data.transcription import transcribe, write_table
-    from models.rendering import Counted, up_to, write_sound
-    from utils.play_figures import Picture, spectrograms_and_roll
-
-    signal, labels = player.representation("signal"), player.representation("symbol")
-    heard, played, record = Picture(), Picture(), []
-    recording = Counted(stream(path, signal.sample_rate, READ))
-    latents = player.listened(heard.watching(signal.analyse(recording)), record)
-    sound = up_to(player.sound([latents], [played]), lambda: recording.samples)
-    write_sound(Path(f"{target}_reconstruction.wav"), sound, signal.sample_rate)
-    ids, confidence, level = map(np.concatenate, zip(*record, strict=True))
-    write_table(Path(f"{target}.csv"), labels, ids, confidence, {"level_db": level})
-    made = ["_reconstruction.wav", ".csv"]
-    notes = transcribe(labels, ids, confidence, level) if labels.pitched else Notes.empty()
-    if labels.pitched:
-        notes.save(f"{target}.mid")
-        made.append(".mid")
-    if args.graphs:
-        made.append(".pdf")
-        images = {"recording": heard.image, "reconstruction": played.image}
-        seconds = recording.samples / signal.sample_rate
-        spectrograms_and_roll(Path(f"{target}.pdf"), images, signal.frequencies, vars(notes), labels.instruments, seconds)
-    return [f"{target}{end}" for end in made]
-
-
-def midi(player: "Player", path: Path, target: Path, args: argparse.Namespace) -> list[str]:
-    """Play a MIDI file, true to its times and velocities, voice by voice."""
-    from data.notes import Notes
-    from data.representations import SUBFRAMES
-    from data.transcription import write_table
-    from models.rendering import up_to, write_sound
-    from utils.play_figures import Picture, spectrograms_and_roll
-
-    signal, labels = player.representation("signal"), player.representation("symbol")
-    notes = Notes.load(path).transpose(args.transposition)
-    notes = labels.with_dynamics(notes, args.dynamics) if args.dynamics else notes
-    layers, seconds = labels.assign(notes), notes.duration
-    rate, pictures = signal.frame_rate * SUBFRAMES, [Picture() for _ in layers]
-    points = math.ceil(seconds * rate) + 1  # so that rounding leaves no sample out
-    scores = [player.score(labels, layer, number, points, rate) for number, layer in enumerate(layers)]
-    sound = up_to(player.sound(scores, pictures, fine=True), lambda: round(seconds * signal.sample_rate))
-    write_sound(Path(f"{target}.wav"), sound, signal.sample_rate, seconds)
-    write_table(Path(f"{target}.csv"), *labels.score(layers, seconds))
-    if args.graphs:
-        images = {"": sum(picture.image for picture in pictures)}
-        names = [track.name or f"track {number}" for number, track in enumerate(notes.tracks, 1)]
-        spectrograms_and_roll(Path(f"{target}.pdf"), images, signal.frequencies, vars(notes), names, seconds)
-    return [f"{target}{end}" for end in (".wav", ".csv", ".pdf")[: 2 + args.graphs]]
-
-
-def info(run: Path, out: Path, files: dict, args: argparse.Namespace, attempts: Attempts) -> None:
-    """Print what a run is."""
-    from models.run_folder import BEST, HISTORY, LAST, METRICS
-    from models.runs import parameters, read_config, read_state
-    from models.systems import SYSTEMS
-    from utils import history
-
-    system, config = read_config(run)
-    parts, rows, saved = parameters(run), history.read(run / HISTORY), [name for name in (BEST, LAST) if (run / name).is_file()]
-    print(f"{run}\n  {system}: {SYSTEMS[system].summary}")
-    print(f"  parameters: {sum(parts.values()):,} ({', '.join(f'{name} {n:,}' for name, n in parts.items())})")
-    print(f"  weights: {', '.join(saved) or 'none saved yet'}")
-    if rows:
-        print("  last epoch: " + ", ".join(f"{name} {rows[-1][name]:g}" for name in PROGRESS if name in rows[-1]))
-    if BEST in saved:
-        best = read_state(run, "best")[0]
-        print(f"  best epoch: epoch {best.get('epoch')}, valid_total {best.get('loss')}")
-    if (run / METRICS).is_file():
-        print("  on the test split: " + ", ".join(f"{name} {value}" for name, value in read_json(run / METRICS).items()))
-    for line in _configuration(config):
-        print(line)
-
-
-def _configuration(config: Any) -> Iterator[str]:
-    """Yield the lines that say what a run was made with, under the headings of ``lt_train.py --help``."""
-    groups: dict[str, list[str]] = {}
-    for field in fields(config):
-        value = getattr(config, field.name)
-        tables = value.items() if isinstance(value, dict) else [("", value)]
-        lines = groups.setdefault(field.metadata.get("group", "from the corpus"), [])
-        for name, content in tables:
-            words = shown(tuple(content) if isinstance(content, list) else content)
-            lines.append(f"    {f'{field.name} {name}'.strip():<22}{words}")
-    for group, lines in groups.items():
-        yield f"  {group}"
-        yield from lines
-
-
-@dataclass(frozen=True)
-class Mode:
-    """One row of the table."""
-
-    play: Callable  # (run, out, files, args, attempts)
-    suffixes: tuple[str, ...] = ()  # of the files it takes, where it takes any
-
-
-MODES = {
-    "info": Mode(info),
-    "audio": Mode(functools.partial(by_file, audio), AUDIO),
-    "midi": Mode(functools.partial(by_file, midi), MIDI),
-}
 
 if __name__ == "__main__":
     cli.run(main)

@@ -25,6 +25,7 @@ from utils.play_figures import Picture
 log = logging.getLogger(__name__)
 
 CEILING = 0.999  # peak of a sound that would have clipped
+LOUDER = 100.0  # times, at most, that a sound is made louder to be heard
 BLOCK = 960  # time points of a score that are rendered at once
 SILENCE = -1  # number of no note
 
@@ -90,14 +91,30 @@ class Player:
 
         What the model names goes to `record`: class ids (n, I, L), their probabilities, NaN where silent, and levels (n,) in dB.
         """
-        signal, labels = self.representation("signal"), self.representation("symbol")
         for x in frames:
-            level = levels(x.numpy(), signal.frequencies, signal.hop / SUBFRAMES / 2)
-            z, silent = self.latents(x, "signal", [()]), level < FLOOR_DB
-            ids, confidence = self.model.decode(z, "symbol").cpu().numpy(), self.model.confidence(z, "symbol").cpu().numpy()
-            ids[silent], confidence[silent] = labels.silent_ids, np.nan
-            record.append((ids.astype(np.int16), confidence.astype(np.float16), level.astype(np.float32)))
-            yield as_it_is(z, torch.from_numpy(~silent).float())
+            z, level = self.latents(x, "signal", [()]), self._level(x)
+            record.append((*self._named(z, level < FLOOR_DB), level))
+            yield as_it_is(z, torch.from_numpy(level >= FLOOR_DB).float())
+
+    def path(self, z: Tensor, gain: Tensor, record: list[tuple[np.ndarray, ...]]) -> Iterator[Piece]:
+        """Yield a path of latents (N, Z) that sound as loud as `gain` (N,) says; see `listened` for `record`."""
+        for latents, gains in zip(z.to(self.device).split(BLOCK), gain.split(BLOCK), strict=True):
+            piece = as_it_is(latents, gains)
+            record.append((*self._named(latents, gains.numpy() == 0), self._level(next(self.magnitudes([piece])))))
+            yield piece
+
+    def _named(self, z: Tensor, silent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return class ids and their probabilities, (n, I, L) both, I = L = 0 for a model without a symbol."""
+        if "symbol" not in self.model.representations:
+            return np.zeros((len(z), 0, 0), np.int16), np.zeros((len(z), 0, 0), np.float16)
+        ids, confidence = self.model.decode(z, "symbol").cpu().numpy(), self.model.confidence(z, "symbol").cpu().numpy()
+        ids[silent], confidence[silent] = self.representation("symbol").silent_ids, np.nan
+        return ids.astype(np.int16), confidence.astype(np.float16)
+
+    def _level(self, x: Tensor) -> np.ndarray:
+        """Return the levels (n,) in dB of frames (n, F)."""
+        signal = self.representation("signal")
+        return levels(x.numpy(), signal.frequencies, signal.hop / SUBFRAMES / 2).astype(np.float32)
 
     def magnitudes(self, pieces: Iterable[Piece]) -> Iterator[Tensor]:
         """Yield the frames (n, F) of each piece, linear, on the CPU."""
@@ -212,8 +229,12 @@ class Counted:
             yield piece
 
 
-def write_sound(path: Path, pieces: Iterable[np.ndarray], sample_rate: int, seconds: float | None = None) -> None:
-    """Write sound (S,) that comes in pieces as a wav, made softer as a whole where it would clip, in bounded memory.
+def write_sound(
+    path: Path, pieces: Iterable[np.ndarray], sample_rate: int, seconds: float | None = None, least: float = 0.0
+) -> float:
+    """Write sound (S,) that comes in pieces as a wav, in bounded memory; return the factor by which it was made softer or louder.
+
+    It is made softer as a whole where it would clip, and louder, by no more than 40 dB, where its peak is below `least`.
 
     Parameters
     ----------
@@ -230,13 +251,15 @@ def write_sound(path: Path, pieces: Iterable[np.ndarray], sample_rate: int, seco
                 aside.write(np.asarray(piece, "<f4").tobytes())
                 peak = max(peak, float(np.abs(piece).max(initial=0.0)))
                 bar.update(len(piece) / sample_rate)
-            gain = CEILING / peak if peak > 1 else 1.0
-            if gain < 1:
-                log.info("%s: made softer by %.1f dB, so that it does not clip", path, -20 * np.log10(gain))
+            gain = CEILING / peak if peak > 1 else min(least / peak, LOUDER) if 0 < peak < least else 1.0
+            if gain != 1:
+                why = "softer by %.1f dB, so that it does not clip" if gain < 1 else "louder by %.1f dB, so that it can be heard"
+                log.info(f"%s: made {why}", path, abs(20 * np.log10(gain)))
             aside.seek(0)
             with Writer(path, sample_rate) as writer:
                 while chunk := aside.read(2**22):
                     writer.write(np.float32(gain) * np.frombuffer(chunk, "<f4"))
+            return gain
     except OSError as error:
         raise InputError(
             f"{path}: cannot be written ({error.strerror or error}): choose another place or free some space"

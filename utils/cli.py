@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from utils.config import InputError
 
@@ -40,6 +40,21 @@ def run(main: Callable[[list[str]], int | None]) -> None:
         print("interrupted", file=sys.stderr)
         code = INTERRUPTED
     sys.exit(code)
+
+
+class Attempts:
+    """Try one thing after another: what fails is reported in one line and keeps nothing else from being tried."""
+
+    def __init__(self):
+        self.code = 0
+
+    def __call__(self, task: Callable, *args: Any) -> Any:
+        """Return what `task` returns, None where it fails."""
+        try:
+            return task(*args)
+        except InputError as error:
+            self.code = fail(str(error))
+            return None
 
 
 def fail(message: str) -> int:

@@ -51,8 +51,11 @@ def spectrograms_and_roll(
     notes: Mapping[str, np.ndarray],
     tracks: Sequence[str],
     duration: float,
+    latents: np.ndarray | None = None,
 ) -> None:
     """Draw spectrograms over one time axis, with a piano roll of the notes below them, into a file.
+
+    Without tracks there is no piano roll.
 
     Parameters
     ----------
@@ -62,15 +65,19 @@ def spectrograms_and_roll(
     notes : onset, offset (N,) s; pitch (N,) MIDI; track (N,) places in `tracks`.
     tracks : names.
     duration : s.
+    latents : (N, Z) evenly spaced over the duration, drawn as curves where given.
     """
-    rows = len(spectrograms) + 1
+    rows = len(spectrograms) + bool(tracks) + (latents is not None)
     figure = new(10, 2.6 * rows)
     axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
     top = max(image.max(initial=0.0) for image in spectrograms.values())
     for row, (title, image) in zip(axes, spectrograms.items(), strict=False):
         _spectrogram(row, image, top, frequencies, duration)
         row.set_title(title, fontsize=9, loc="left")
-    _roll(axes[-1], notes, tracks)
+    if tracks:
+        _roll(axes[len(spectrograms)], notes, tracks)
+    if latents is not None:
+        _curves(axes[-1], latents, duration)
     axes[-1].set(xlabel="time (s)", xlim=(0, duration))
     save(figure, path)
 
@@ -92,6 +99,13 @@ def _spectrogram(axes, magnitudes: np.ndarray, top: float, frequencies: np.ndarr
     axes.set_ylabel("Hz")
 
 
+def _curves(axes, latents: np.ndarray, duration: float) -> None:
+    some = latents[:: -(-len(latents) // COLUMNS)]
+    axes.plot(np.linspace(0, duration, len(some), endpoint=False), some, linewidth=0.7)
+    axes.set(ylabel="latents")
+    axes.grid(alpha=0.3)
+
+
 def _roll(axes, notes: Mapping[str, np.ndarray], tracks: Sequence[str]) -> None:
     for track, name in enumerate(tracks):
         at = notes["track"] == track
@@ -102,6 +116,8 @@ def _roll(axes, notes: Mapping[str, np.ndarray], tracks: Sequence[str]) -> None:
     axes.set(ylabel="pitch", ylim=(low, high))
     if len(octaves) > 1:
         axes.set_yticks(octaves, [f"C{octave // 12 - 1}" for octave in octaves])
+    else:
+        axes.yaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     if len(tracks) > 1:
         axes.legend(frameon=False, fontsize=7, loc="upper right")
