@@ -2,13 +2,14 @@
 
   python -m benchmarks.notes train --minutes 10 --jobs 2 --preset quick     further flags are lt_train.py's
   python -m benchmarks.notes peers --python peers/bin/python                see benchmarks/peers.py
-  python -m benchmarks.notes score
+  python -m benchmarks.notes score                                          further flags are lt_analyze.py's
 
 Each command works on the runs and files in --output, writes its figures there as JSON, and prints them as Markdown tables.
 
 All see the same test split. It holds out notes (what is played), of which there may be several recordings, each with many frames.
-Intervals are of 95 %: of shares Wilson's with one trial a note, which is on the safe side, as the recordings of one note are
-alike; of distances by bootstrap over notes. The model names a recording by the vote of its frames; peers hear all of the file.
+Intervals are of 95 %: of the model and its baselines those of lt_analyze.py; of peers Wilson's with one trial a note, which is on
+the safe side, as the recordings of one note are alike. The model names a recording by the vote of its frames; peers hear all of the
+file.
 """
 
 import argparse
@@ -19,7 +20,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -30,24 +30,18 @@ from torch import Tensor
 from benchmarks import peers
 from data import instruments
 from data.instruments import Note
-from data.mixtures import Source, with_labels
 from data.notes import pitch_of
 from data.splits import split_of
-from models.crossmodal import Model, datasets
-from models.runs import load_run
 from utils import cli, metrics
 from utils.config import InputError, read_json
-from utils.device import generator
 from utils.files import write_json
 from utils.paths import cache_folder, make_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTRUMENTS = ("flute", "saxophone", "clarinet", "cello", "bassoon")
 LABELS = ("octave", "pitch", "dynamics")
-SHOWN = ("octave", "pitch", "both", "dynamics")  # both: octave and pitch
-HELD = 1.0  # s that a generated note sounds
-TOLERANCE = 50.0  # cents
-TRAINING, PEERS, SCORES = "training.json", "peers.json", "scores.json"
+HEADS = ["instrument", "named by", "notes / recordings", "octave", "pitch", "dynamics", "all"]
+TRAINING, PEERS = "training.json", "peers.json"
 
 Estimate = dict[str, float]  # value, low, high
 
@@ -87,96 +81,56 @@ def train_one(args: argparse.Namespace, further: list[str], instrument: str) -> 
 # -- scores of runs ---------------------------------------------------------------------------------------------------
 
 
-def score(args: argparse.Namespace, _: list[str]) -> str:
-    """Score the runs in the output folder; return the tables, with the peers' rows where they have been measured."""
-    scores = {name: score_run(args, name) for name in args.instruments}
-    write_json(args.output / SCORES, scores)
-    measured = args.output / PEERS
-    rivals = read_json(measured)["scores"] if measured.is_file() else {}
-    rows = [row for name, found in scores.items() for row in success_rows(name, found["transcription"] | rivals.get(name, {}))]
-    synthesis = [
-        [name, s["generated"], f"{s['floor']:g}", shown(s["distance_db"], 1), shown(s["on_pitch"])]
-        for name, s in ((name, found["synthesis"]) for name, found in scores.items())
-    ]
-    heads = ["instrument", "notes", "floor", "spectral distance, dB", f"within {TOLERANCE:.0f} cents"]
-    return success_table(rows) + "\n\n" + table(heads, synthesis)
-
-
-@torch.no_grad()
-def score_run(args: argparse.Namespace, instrument: str) -> dict:
-    """Return the scores of the run of one instrument.
+def score(args: argparse.Namespace, further: list[str]) -> str:
+    """Let lt_analyze.py score the runs in the output folder, with their baselines; return tables, with what peers have reached.
 
     Raises
     ------
-    InputError : there is no such run, or not of these labels.
+    InputError : a run cannot be analysed.
     """
-    model = load_run(args.output / instrument)
-    if model.config.labels != LABELS or len(model.config.instruments) != 1:
-        raise InputError(f"{args.output / instrument}: give a run of one instrument and the labels {' '.join(LABELS)}")
-    source = datasets(replace(model.config, dbroot=args.dbroot, cache=args.cache), ["test"])["test"].sources[0]
-    return {"transcription": transcription(model, source), "synthesis": synthesis(model, source)}
+    found = {name: analysed(args, further, name) for name in args.instruments}
+    measured = args.output / PEERS
+    rivals = read_json(measured)["scores"] if measured.is_file() else {}
+    named = [row for name, metrics in found.items() for row in transcription_rows(name, metrics, rivals.get(name, {}))]
+    made = [row for name, metrics in found.items() for row in synthesis_rows(name, metrics)]
+    heads = ["instrument", "made by", "spectral distance, dB", "Itakura-Saito", "within 50 cents", "louder if asked"]
+    return table(HEADS, named) + "\n\n" + table(heads, made)
 
 
-def transcription(model: Model, source: Source) -> dict[str, dict]:
-    """Return the shares of frames, and of recordings by vote, whose classes are named right."""
-    every = torch.arange(len(source)).split(4096)
-    named = torch.cat([model.transfer(source.fetch(rows), "signal", "symbol")[:, 0] for rows in every])
-    by_note = metrics.right_by_note(source.symbol, named, source.note)
-    notes = len(source.symbol.unique(dim=0))
-    return {"model, frames": shares(source.symbol == named, notes), "model, recordings": shares(by_note, notes)}
+def analysed(args: argparse.Namespace, further: list[str], instrument: str) -> dict:
+    """Return model or baseline -> translation -> metric -> estimate of one run, as lt_analyze.py finds them."""
+    folder = args.output / "analysis" / instrument
+    command = [sys.executable, "lt_analyze.py", "-m", args.output / instrument, "-d", args.dbroot, "-o", folder, "--threads", "1"]
+    command += ["--cache", args.cache, *further]
+    with open(args.output / f"{instrument}.analysis.log", "w", encoding="utf-8") as log:
+        if subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT).returncode:
+            raise InputError(f"{instrument}: lt_analyze.py failed; {log.name} says why")
+    return read_json(folder / "analysis.json")["metrics"]
 
 
-def shares(right: Tensor, notes: int) -> dict:
-    """Return the share of each label, and of octave and pitch together, that is `right` (N, 2 or more) of so many notes."""
-    columns = {label: right[:, i] for i, label in enumerate(LABELS[: right.shape[1]])}
-    columns["both"] = right[:, :2].all(1)
-    return {"n": len(right), "notes": notes} | {name: share(column, notes) for name, column in columns.items()}
+def transcription_rows(instrument: str, metrics: dict, rivals: dict) -> list[list[str]]:
+    """Return a row of cells for each namer of an instrument's recordings: the model by its frames' vote, baselines and peers."""
+    rows = []
+    for name, translations in metrics.items():
+        found = translations.get("signal_to_symbol", {})
+        votes = [found[f"{label}_vote"] for label in (*LABELS, "all") if f"{label}_vote" in found]
+        if votes:
+            rows.append([instrument, name, f"{votes[0]['groups']} / {votes[0]['n']}", *map(shown, votes)])
+    for name, s in rivals.items():
+        rows.append([instrument, name, f"{s['notes']} / {s['n']}", shown(s["octave"]), shown(s["pitch"]), "-", "-"])
+    return rows
 
 
-def share(right: Tensor, notes: int) -> Estimate:
-    """Return the share of `right` (N,) with its interval for so many independent notes."""
-    value = right.double().mean().item()
-    low, high = metrics.wilson_interval(value, notes)
-    return {"value": value, "low": low, "high": high}
-
-
-def synthesis(model: Model, source: Source) -> dict:
-    """Return how far decoded spectra are from recorded ones, and how many generated notes are on pitch."""
-    ids, place = source.symbol.unique(dim=0, return_inverse=True)  # (notes, L), (N,)
-    decoded = model.transfer(ids[:, None], "symbol", "signal")  # (notes, F)
-    floor, every = model.config.floor, torch.arange(len(source)).split(4096)
-    distance = torch.cat([metrics.log_spectral_distance(source.fetch(rows), decoded[place[rows]], floor) for rows in every])
-    low, high = metrics.bootstrap_interval(distance, place, generator(0, "bootstrap"))
-    generated = [generate(model, names, spectrum) for names, spectrum in zip(class_names(model, ids), decoded, strict=True)]
-    right = torch.tensor([note["cents"] is not None and abs(note["cents"]) <= TOLERANCE for note in generated])
-    return {
-        "generated": len(generated),
-        "floor": floor,
-        "distance_db": {"value": distance.mean().item(), "low": low, "high": high},
-        "on_pitch": share(right, len(generated)),
-        "each": generated,
-    }
-
-
-def class_names(model: Model, ids: Tensor) -> list[dict[str, str]]:
-    """Return label -> class name for each of class ids (N, L)."""
-    return [model.representations["symbol"].class_names(row) for row in ids.tolist()]
-
-
-def generate(model: Model, names: dict[str, str], spectrum: Tensor) -> dict:
-    """Let a decoded spectrum (F,) sound, and tell how many cents its fundamental is off the pitch of its labels."""
-    signal = model.representations["signal"]
-    sound = signal.invert(spectrum.expand(round(HELD * signal.frame_rate), -1))
-    if sound.sample_rate != peers.RATE:
-        raise InputError(f"--sample_rate {sound.sample_rate}: the benchmark listens at {peers.RATE} Hz")
-    hertz = peers.pyin(sound.samples)
-    asked = pitch_of(names["pitch"], int(names["octave"]))
-    return {"asked": names, "hertz": hertz, "cents": hertz and 100 * (midi(hertz) - asked)}
-
-
-def midi(hertz: float) -> float:
-    """Return the MIDI pitch of a frequency in Hz, with fractions."""
-    return 69 + 12 * float(np.log2(hertz / 440))
+def synthesis_rows(instrument: str, metrics: dict) -> list[list[str]]:
+    """Return a row of cells for each maker of spectra from labels."""
+    rows = []
+    for name, translations in metrics.items():
+        if found := translations.get("symbol_to_signal"):
+            heard = translations.get("symbol_to_sound", {})
+            cells = [shown(found["log_spectral_distance_db"], 1), shown(found["itakura_saito"], 1)]
+            cells += [shown(heard[key]) if key in heard else "-" for key in ("within_50_cents", "loudness_order")]
+            rows.append([instrument, name, *cells])
+    return rows
 
 
 # -- peers ------------------------------------------------------------------------------------------------------------
@@ -199,12 +153,12 @@ def rivals(args: argparse.Namespace, _: list[str]) -> str:
         raise InputError(f"--python {args.python}: the peers do not run in it; benchmarks/peers.py says how to make one") from None
     scores = {name: {method: rival(notes, named, method) for method in args.methods} for name, notes in held_out.items()}
     write_json(args.output / PEERS, {"scores": scores, "named": named})
-    return success_table([row for name, found in scores.items() for row in success_rows(name, found)])
+    return table(HEADS, [row for name, found in scores.items() for row in transcription_rows(name, {}, found)])
 
 
 def recordings(notes: Sequence[Note]) -> Iterator[Note]:
     """Yield the notes that the model is tested on, too."""
-    return (note for note in with_labels(notes, LABELS) if split_of(note.identity) == "test")
+    return (note for note in notes if all(label in note.labels for label in LABELS) and split_of(note.identity) == "test")
 
 
 def rival(notes: Sequence[Note], named: dict[str, dict], method: str) -> dict:
@@ -215,29 +169,24 @@ def rival(notes: Sequence[Note], named: dict[str, dict], method: str) -> dict:
     return shares(right, len({note.identity for note in notes})) | times
 
 
+def shares(right: Tensor, notes: int) -> dict:
+    """Return the share of octaves and of pitch classes that are `right` (N, 2), of so many independent notes."""
+    values = right.double().mean(0).tolist()
+    bounds = [metrics.wilson_interval(value, notes) for value in values]
+    found = {label: {"value": v, "low": b[0], "high": b[1]} for label, v, b in zip(LABELS[:2], values, bounds, strict=True)}
+    return {"n": len(right), "notes": notes} | found
+
+
 def right_name(note: Note, hertz: float | None) -> tuple[bool, bool]:
     """Tell whether the octave and the pitch class of a fundamental, to the nearest semitone, are the note's."""
     if not hertz:
         return False, False
-    octave, pitch_class = divmod(round(midi(hertz)), 12)
+    octave, pitch_class = divmod(round(69 + 12 * float(np.log2(hertz / 440))), 12)
     asked_octave, asked_class = divmod(pitch_of(note.labels["pitch"], int(note.labels["octave"])), 12)
     return octave == asked_octave, pitch_class == asked_class
 
 
 # -- tables -----------------------------------------------------------------------------------------------------------
-
-
-def success_rows(instrument: str, scores: dict[str, dict]) -> list[list[str]]:
-    """Return a row of cells for each namer of an instrument's notes."""
-    return [
-        [instrument, by, f"{s['notes']} / {s['n']}", *(shown(s[label]) if label in s else "-" for label in SHOWN)]
-        for by, s in scores.items()
-    ]
-
-
-def success_table(rows: list[list[str]]) -> str:
-    """Return the table of success ratios."""
-    return table(["instrument", "named by", "notes / n", *SHOWN], rows)
 
 
 def shown(estimate: Estimate, digits: int = 2) -> str:
@@ -276,7 +225,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     """Do what the command line says; return the exit code."""
     args, further = parser().parse_known_args(argv)
-    if further and args.work is not train:
+    if further and args.work is rivals:
         raise InputError(f"{further[0]}: is no option of this command; see --help")
     args.output, args.dbroot = make_folder(args.output.resolve()), str(Path(args.dbroot).resolve())
     args.cache = str(cache_folder(args.cache).resolve())

@@ -50,7 +50,6 @@ def examples(config: Config) -> dict[str, Tensor]:
     return {
         "signal": torch.rand(config.batch_size, n_bins) + 1e-3,
         "symbol": torch.stack([torch.randint(len(names), shape) for names in config.classes.values()], -1),
-        "note": torch.zeros(shape, dtype=torch.long),
     }
 
 

@@ -8,10 +8,7 @@ import torch
 
 from benchmarks import notes, peers
 from data import instruments
-from data.mixtures import Source
-from models.runs import load_run
 from tests import corpora
-from tests.runs import CLASSES, make_run
 from utils.config import InputError
 
 
@@ -55,51 +52,27 @@ def test_right_name_of_an_a4(hertz, expected):
 
 
 def test_shares_take_a_note_as_one_trial():
-    right = torch.tensor([[True, True, False], [True, False, True], [True, True, True], [True, True, True]])
+    right = torch.tensor([[True, True], [True, False], [True, True], [True, True]])
     found = notes.shares(right, 2)
     assert (found["n"], found["notes"]) == (4, 2)
-    assert {label: found[label]["value"] for label in notes.SHOWN} == {"octave": 1, "pitch": 0.75, "both": 0.75, "dynamics": 0.75}
+    assert {label: found[label]["value"] for label in ("octave", "pitch")} == {"octave": 1, "pitch": 0.75}
     assert found["octave"]["low"] == pytest.approx(1 / (1 + 1.959964**2 / 2))
-    assert "dynamics" not in notes.shares(right[:, :2], 2)
 
 
-@pytest.fixture
-def scored(tmp_path):
-    """Return a model of random weights and three recordings, of two frames each, of two notes."""
-    model = load_run(make_run(tmp_path / "run", classes=CLASSES))
-    symbol = torch.tensor([[0, 0, 0], [0, 0, 0], [1, 3, 1]]).repeat_interleave(2, 0)
-    magnitudes = torch.rand(6, *model.representations["signal"].shape)
-    return model, Source(symbol, torch.arange(3).repeat_interleave(2), lambda rows: magnitudes[rows], "")
-
-
-@torch.no_grad()
-def test_transcription_counts_frames_and_recordings(scored):
-    found = notes.transcription(*scored)
-    assert [(s["notes"], s["n"]) for s in found.values()] == [(2, 6), (2, 3)]
-    assert all(0 <= s[label]["low"] <= s[label]["value"] <= s[label]["high"] <= 1 for s in found.values() for label in notes.SHOWN)
-
-
-@torch.no_grad()
-def test_synthesis_asks_each_note_once(scored, monkeypatch):
-    lengths = []
-    monkeypatch.setattr(peers, "pyin", lambda samples: lengths.append(len(samples)) or 2 * 440.0)
-    found = notes.synthesis(*scored)
-    assert [note["asked"] for note in found["each"]] == [
-        {"octave": "4", "pitch": "A", "dynamics": "p"},
-        {"octave": "5", "pitch": "C", "dynamics": "f"},
-    ]
-    assert [note["cents"] for note in found["each"]] == pytest.approx([1200.0, 900.0])
-    assert lengths == pytest.approx([notes.HELD * peers.RATE] * 2, rel=0.02)
-    assert found["on_pitch"]["value"] == 0
-    assert found["distance_db"]["low"] <= found["distance_db"]["value"] <= found["distance_db"]["high"]
-
-
-@torch.no_grad()
-def test_a_generated_note_without_pitch_is_wrong(scored, monkeypatch):
-    monkeypatch.setattr(peers, "pyin", lambda samples: None)
-    found = notes.synthesis(*scored)
-    assert found["each"][0]["cents"] is None
-    assert found["on_pitch"]["value"] == 0
+def test_rows_have_a_cell_for_each_head():
+    estimate = {"value": 0.5, "low": 0.25, "high": 1.0, "n": 9, "groups": 3}
+    votes = {f"{label}_vote": estimate for label in ("octave", "pitch", "dynamics", "all")}
+    spectra = {"log_spectral_distance_db": estimate, "itakura_saito": estimate}
+    metrics = {
+        "model": {"signal_to_symbol": votes, "symbol_to_signal": spectra, "symbol_to_sound": {"within_50_cents": estimate}},
+        "conv_synth": {"symbol_to_signal": spectra},
+    }
+    rivals = {"yin": notes.shares(torch.ones(4, 2, dtype=torch.bool), 2)}
+    named, made = notes.transcription_rows("flute", metrics, rivals), notes.synthesis_rows("flute", metrics)
+    assert [row[:3] for row in named] == [["flute", "model", "3 / 9"], ["flute", "yin", "2 / 4"]]
+    assert {len(row) for row in named} == {len(notes.HEADS)}
+    assert made[0][2:] == ["0.5 (0.2-1.0)", "0.5 (0.2-1.0)", "0.50 (0.25-1.00)", "-"]
+    assert made[1][4:] == ["-", "-"]
 
 
 def test_peers_are_asked_about_the_test_split(tmp_path, capsys):
@@ -115,8 +88,8 @@ def test_peers_are_asked_about_the_test_split(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["score", "--instruments", "flute"], "is no run"),
-        (["score", "--lr", "1"], "--lr: is no option"),
+        (["score", "--instruments", "flute"], "lt_analyze.py failed"),
+        (["peers", "--lr", "1"], "--lr: is no option"),
         (["peers", "--instruments", "reed", "--python", "no/such/python"], "the peers do not run in it"),
         (["train", "--instruments", "tuba"], "ended with exit code 2"),
     ],
@@ -125,13 +98,6 @@ def test_what_cannot_be_done_is_said(tmp_path, words, message):
     corpus = corpora.instruments(tmp_path / "corpus", names=("Reed",))
     with pytest.raises(InputError, match=message):
         notes.main([*words, "--dbroot", str(corpus), "--output", str(tmp_path / "out"), "--cache", str(tmp_path)])
-
-
-def test_a_run_of_other_labels_is_refused(tmp_path):
-    classes = {label: CLASSES[label] for label in ("pitch", "octave")}
-    make_run(tmp_path / "flute", classes=classes, labels=("pitch", "octave"))
-    with pytest.raises(InputError, match="the labels octave pitch dynamics"):
-        notes.main(["score", "--instruments", "flute", "--output", str(tmp_path), "--cache", str(tmp_path)])
 
 
 def test_tables_are_markdown():

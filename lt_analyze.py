@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Evaluate trained runs on notes or pieces that they have not seen, and write a report to look at and to listen to.
+
+Each run gets a folder (RUN/analysis, or one in --output) with report.html, analysis.json, metrics.csv, confusion_*.csv, figures/
+and audio/. Several runs are compared in one table. Baselines are trained once, on the run's own training split, and kept in
+RUN/baselines.
+
+  lt_analyze.py -m saves/crossmodal__flute
+  lt_analyze.py -m saves/crossmodal__flute saves/crossmodal__cello -o comparison --make_classifier 0
+  lt_analyze.py -m saves/crossmodal__flute -d another_corpus --split all -o elsewhere
+"""
+
+import argparse
+from pathlib import Path
+
+from data.splits import ALL, SPLITS
+from utils import cli
+from utils.config import InputError
+from utils.inputs import distinct
+
+BASELINES = {"make_classifier": "pca_mlp", "conv_classifier": "conv_classifier", "conv_synth": "conv_synth"}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    result = cli.Parser(description=__doc__)
+    what = result.add_argument_group("what is analysed")
+    add = what.add_argument
+    add("-m", "--models", nargs="+", type=Path, required=True, metavar="RUN", help="folders of runs, as lt_train.py makes them")
+    add("-d", "--dbroot", default="", help="another corpus than the run's own")
+    add("--split", choices=(*SPLITS, ALL), default="test", help="the part of the corpus (default: test)")
+    add("-o", "--output", type=Path, metavar="DIR", help="folder for the results (default: RUN/analysis)")
+    add("-n", "--nb_passes", type=int, default=1, metavar="N", help="times that mixtures are paired anew (default: 1)")
+    add("--weights", choices=("best", "last"), help="weights to use (default: the best, or the last if none are)")
+    add("--cache", default="", help="folder for spectra (default: that of the run)")
+    add("--workers", type=int, default=0, metavar="N", help="processes that prepare a corpus (default: one a core)")
+    add("--seed", type=int, default=0, help="seed of pairings, examples, samples, baselines and intervals (default: 0)")
+    parts = result.add_argument_group("parts, 0 leaves one out")
+    add = parts.add_argument
+    switch = {"type": int, "choices": (0, 1), "default": 1}
+    add("--make_losses", **switch, help="scores, linear probes, and the pitch of what is generated (default: 1)")
+    add("--make_figures", **switch, help="figures (default: 1)")
+    add("--make_classifier", **switch, help="train the baseline PCA + MLP, where it is not trained yet (default: 1)")
+    add("--evaluate_classifier", **switch, help="evaluate it (default: 1)")
+    add("--conv_classifier", **switch, help="train and evaluate the convolutional classifier (default: 1)")
+    add("--conv_synth", **switch, help="train and evaluate the convolutional synthesiser (default: 1)")
+    add("--generate_audio", type=int, default=4, metavar="N", help="recordings to hear beside what is made of them (default: 4)")
+    add("--n_samples", type=int, default=4, metavar="N", help="latents sampled for each of them (default: 4)")
+    add("--projections", nargs="*", default=["pca"], metavar="NAME", help="maps of the latents: pca, umap (default: pca)")
+    how = result.add_argument_group("how")
+    add = how.add_argument
+    add("--classifier_epochs", type=int, default=1000, metavar="N", help="most epochs of a baseline (default: 1000)")
+    add("--classifier_bs", type=int, default=64, metavar="N", help="batch size of a baseline (default: 64)")
+    add("--griffinlim_iters", type=int, default=30, metavar="N", help="iterations of phase retrieval (default: 30)")
+    add("--device", default="", help="auto (best available), cpu, cuda or cuda:N (default: cpu)")
+    add("-c", "--cuda", type=int, default=-1, help="number of the GPU, -1 = CPU; the short form of --device (default: -1)")
+    add("--threads", type=int, default=0, help="threads to compute with (default: torch's choice)")
+    return result
+
+
+def main(argv: list[str]) -> int:
+    """Analyse as the command line `argv` says; return the exit code."""
+    args = parser().parse_args(argv)
+    check(args)
+    from models.analysis import Analyst, Request
+    from models.analysis_report import as_text, check_names, write_all, write_comparison
+    from models.training import Interrupted
+    from utils import device
+
+    check_names(args.projections)
+    device.set_threads(args.threads)
+    where, asked, attempts = device.select(device.named(args.device, args.cuda)), request(args, Request), cli.Attempts()
+    runs, found = list(dict.fromkeys(args.models)), {}
+
+    def analyse(run: Path, name: str) -> None:
+        folder = run / "analysis" if args.output is None else args.output / name if len(runs) > 1 else args.output
+        analysis = Analyst(run, asked, where).analyse(folder)
+        write_all(analysis, folder)
+        found.update({name if method == "model" else f"{name}, {method}": m for method, m in analysis.metrics.items()})
+        print(folder / "report.html", flush=True)
+
+    try:
+        for run, name in zip(runs, distinct([run.resolve().name for run in runs]), strict=True):
+            attempts(analyse, run, name)
+    except Interrupted as signal:
+        return signal.code
+    if len(runs) > 1 and args.output:
+        attempts(write_comparison, args.output, found)
+    if any(found.values()):
+        print(as_text(found))
+    return attempts.code
+
+
+def request(args: argparse.Namespace, Request: type):
+    """Return the command line as a request to `models.analysis`."""
+    make = [name for flag, name in BASELINES.items() if getattr(args, flag)]
+    evaluate = [name for name in make if name != "pca_mlp"] + ["pca_mlp"] * args.evaluate_classifier
+    return Request(
+        **{name: getattr(args, name) for name in ("split", "dbroot", "cache", "workers", "seed", "weights")},
+        passes=args.nb_passes,
+        losses=bool(args.make_losses),
+        figures=bool(args.make_figures),
+        examples=args.generate_audio,
+        samples=args.n_samples,
+        iterations=args.griffinlim_iters,
+        make=tuple(make),
+        evaluate=tuple(sorted(evaluate, reverse=True)),
+        epochs=args.classifier_epochs,
+        batch_size=args.classifier_bs,
+        projections=tuple(args.projections),
+    )
+
+
+def check(args: argparse.Namespace) -> None:
+    """Check the options.
+
+    Raises
+    ------
+    InputError : a value that cannot be.
+    """
+    least = {"nb_passes": 1, "classifier_epochs": 1, "classifier_bs": 2, "griffinlim_iters": 1}
+    least |= dict.fromkeys(("generate_audio", "n_samples", "workers", "threads", "seed"), 0)
+    for name, minimum in least.items():
+        if getattr(args, name) < minimum:
+            raise InputError(f"--{name} {getattr(args, name)}: takes {minimum} or more")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,203 @@
+"""Everything that `lt_analyze.py` finds out about one run on one split of a corpus."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+
+from data.splits import ALL
+from models import baselines, latents
+from models.base import LatentModel
+from models.config import TrainConfig
+from models.epochs import Dataset
+from models.evaluation import Estimate, Observed, estimates, observe, passes
+from models.examples import Example, examples
+from models.listening import Listened, listen
+from models.run_config import read_run
+from models.runs import load_run
+from models.systems import SYSTEMS
+from utils import device as devices
+from utils.config import InputError
+from utils.device import generator
+from utils.paths import make_folder
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1  # of analysis.json
+MODEL = "model"  # the name of the run's own rows among those of baselines
+SOUND = "symbol_to_sound"  # the translation whose result is heard
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of an analysis."""
+
+    split: str = "test"
+    dbroot: str = ""  # another corpus than the run's
+    cache: str = ""
+    workers: int = 0
+    passes: int = 1
+    seed: int = 0
+    losses: bool = True
+    figures: bool = True
+    examples: int = 4
+    samples: int = 4
+    iterations: int = 30
+    make: tuple[str, ...] = ()  # baselines to train
+    evaluate: tuple[str, ...] = ()  # baselines to evaluate
+    epochs: int = 1000  # of training a baseline, at most
+    batch_size: int = 64
+    projections: tuple[str, ...] = ("pca",)
+    weights: str | None = None
+
+
+@dataclass
+class Analysis:
+    """What was found: a part that was not asked for is empty."""
+
+    run: Path
+    system: str
+    config: TrainConfig
+    request: Request
+    observed: Observed
+    metrics: dict[str, dict[str, dict[str, Estimate]]] = field(default_factory=dict)  # model or baseline -> translation -> metric
+    probe: dict[str, dict[str, Estimate]] = field(default_factory=dict)  # modality -> label
+    heard: Listened | None = None
+    examples: list[Example] = field(default_factory=list)
+    frequencies: np.ndarray | None = None  # Hz, of the bands of their spectra
+
+    def json(self) -> dict:
+        """Return the numbers as JSON values; docs/analysis.md says what they are."""
+        return {
+            "format": FORMAT,
+            "run": self.run.resolve().name,
+            "system": self.system,
+            "request": asdict(self.request),
+            "examples": len(self.observed.group),
+            "metrics": self.metrics,
+            "latent": latents.summary(self.observed.latents),
+            "probe": self.probe,
+            "generated": self.heard.json() if self.heard else None,
+            "examples_named": [{"of": e.title, "named": e.named} for e in self.examples],
+        }
+
+
+class Analyst:
+    """A run, loaded, and what it is analysed on.
+
+    Raises
+    ------
+    InputError : no such run, or the corpus cannot be read or lacks its instruments.
+    """
+
+    def __init__(self, run: Path, request: Request, device: torch.device):
+        self.run, self.request, self.device = run, request, device
+        self.system, self.saved, self.fingerprints = read_run(run)
+        self.model: LatentModel = load_run(run, device, request.weights)
+        self.module: ModuleType = SYSTEMS[self.system].load()
+        self.dataset: Dataset = self._datasets(request.dbroot or self.saved.dbroot, [request.split])[request.split]
+
+    def _datasets(self, dbroot: str, splits: Sequence[str]) -> dict[str, Dataset]:
+        where = {"dbroot": dbroot, "workers": self.request.workers}
+        if self.request.cache:
+            where["cache"] = self.request.cache
+        return self.module.datasets(replace(self.model.config, **where), splits)
+
+    @cached_property
+    def home(self) -> dict[str, Dataset]:
+        """The splits train and valid that the run itself was trained on.
+
+        Raises
+        ------
+        InputError : they are not where they were, nor at ``--dbroot``.
+        """
+        for dbroot in dict.fromkeys((self.saved.dbroot, self.request.dbroot)):
+            try:
+                splits = self._datasets(dbroot, ("train", "valid"))
+            except InputError as error:
+                log.info("%s", error)
+                continue
+            if all(self.fingerprints.get(name) == data.fingerprint() for name, data in splits.items()):
+                return splits
+        raise InputError(f"{self.run}: the notes that it was trained on are not at {self.saved.dbroot or 'the embedded corpus'}")
+
+    def analyse(self, folder: Path) -> Analysis:
+        """Return what was asked for, keeping sounds in ``folder/audio`` and baselines in the run."""
+        request = self.request
+        self._train_baselines()
+        observed = self._observe(self.model)
+        found = Analysis(self.run, self.system, self.saved, request, observed)
+        if request.losses:
+            found.metrics[MODEL] = estimates(observed, request.seed)
+            found.probe, found.heard = self._probe(observed), self._listen(self.model, found.metrics[MODEL])
+        for name in request.evaluate:
+            if baseline := self._baseline(name):
+                found.metrics[name] = estimates(self._observe(baseline), request.seed)
+                self._listen(baseline, found.metrics[name])
+        if request.examples and "signal" in self.model.representations:
+            passages = self.dataset.passages(request.examples, generator(request.seed, "passages"))
+            audio, found.frequencies = make_folder(folder / "audio"), self.model.representations["signal"].frequencies
+            found.examples = list(examples(self.model, passages, request.samples, request.seed, audio, request.iterations))
+        return found
+
+    def _observe(self, model: LatentModel) -> Observed:
+        return observe(model, passes(self.dataset, self.request.passes, self.request.seed), self.device)
+
+    def _listen(self, model: LatentModel, metrics: dict[str, dict[str, Estimate]]) -> Listened | None:
+        """Return what is heard of the notes that a model makes from symbols, and add its estimates to `metrics`."""
+        if ("symbol", "signal") not in model.translations:
+            return None
+        symbols = torch.cat([batch["symbol"] for batch in passes(self.dataset, 1, self.request.seed)])
+        heard = listen(model, symbols, self.request.iterations)
+        if found := heard.estimates(self.request.seed):
+            metrics[SOUND] = found
+        return heard
+
+    def _probe(self, observed: Observed) -> dict[str, dict[str, Estimate]]:
+        """Return the accuracy of linear probes, nothing where there is nothing to fit them on."""
+        try:
+            train = self.home["train"]
+        except InputError as error:
+            log.warning("no linear probe: %s", error)
+            return {}
+        return latents.probe(observe(self.model, passes(train, 1, self.request.seed), self.device), observed, self.request.seed)
+
+    # -- baselines ----------------------------------------------------------------------------------------------------
+
+    def _networks(self) -> dict[str, LatentModel]:
+        """Return this system's baselines, untrained, with seeded weights; none where it has none."""
+        if not hasattr(self.module, "baselines"):
+            return {}
+        request = self.request
+        devices.seed(request.seed, "weights")
+        shared = {"epochs": request.epochs, "batch_size": request.batch_size, "seed": request.seed, "patience": baselines.PATIENCE}
+        return self.module.baselines(self.model, **shared, plot_epochs=0, save_epochs=request.epochs)
+
+    def _train_baselines(self) -> None:
+        for name, network in self._networks().items():
+            if name in self.request.make:
+                baselines.train(network, self._record(name), baselines.folder(self.run, name), self.home, self.device)
+
+    def _baseline(self, name: str) -> LatentModel | None:
+        """Return a trained baseline, None where the system has no such or it was never trained."""
+        network = self._networks().get(name)
+        if network is None:
+            return None
+        try:
+            return baselines.load(network, self._record(name), baselines.folder(self.run, name), self.device)
+        except InputError as error:
+            log.warning("%s", error)
+            return None
+
+    def _record(self, name: str) -> dict:
+        return baselines.record(name, self.model, {split: self.fingerprints.get(split) for split in ("train", "valid")})
+
+
+def describe(split: str) -> str:
+    """Say what an analysis of a split means."""
+    return "notes of all splits, training included" if split == ALL else f"the {split} split"
