@@ -22,7 +22,13 @@ class Dataset(Protocol):
         """Return an epoch's examples in random order, one row each, (len, ...)."""
 
     def batch(self, rows: Tensor, random: torch.Generator) -> dict[str, Tensor]:
-        """Return the examples of some rows of `order`, drawing what is drawn anew each time."""
+        """Return the examples of some rows of `order`, drawing what is drawn anew each time.
+
+        A tensor for each modality, and ``item`` and ``group`` (B, G): the files that an example is of, and what of them is split.
+        """
+
+    def passages(self, number: int, random: torch.Generator) -> Iterator[dict[str, Tensor]]:
+        """Yield up to `number` batches of examples that follow each other in time."""
 
     def fingerprint(self) -> str:
         """Return a text that changes when the examples change."""
