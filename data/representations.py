@@ -22,6 +22,13 @@ COMPARED_FROM = 3.5e-3  # magnitudes below count as this when spectra are compar
 BLOCK, CONTEXT = 128, 16  # frames that are transformed at once, and how many of them at each end only lend their sound
 
 
+class Heard(NamedTuple):
+    """Some frames of a sound, and how loud it is there."""
+
+    frames: Tensor  # (n, F) linear magnitudes
+    level: Tensor  # (n,) dB, of the samples of each frame alone; a sine of amplitude 1 has 0
+
+
 class Facet(NamedTuple):
     """What is one of some classes, in each of N examples."""
 
@@ -125,17 +132,29 @@ class NSGTMagnitude(Representation):
 
     def analyse(self, pieces: Iterable[np.ndarray]) -> Iterator[Tensor]:
         """Yield frames (n, F) of a sound that comes in pieces (S,) of any length."""
+        return (heard.frames for heard in self.listen(pieces))
+
+    def listen(self, pieces: Iterable[np.ndarray]) -> Iterator[Heard]:
+        """Yield frames, as `analyse` does, with their levels."""
+        margin = CONTEXT * self.hop
+        for block, frames in self._blocks(pieces):
+            own = block[margin : margin + frames * self.hop].reshape(frames, self.hop)
+            energy = torch.from_numpy(own).double().square().mean(1)
+            yield Heard(self._frames(block)[:frames], (10 * (2 * energy).clamp_min(1e-20).log10()).float())
+
+    def _blocks(self, pieces: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:
+        """Yield blocks (128 * hop,) of a sound, and how many of the inner frames of each are of the sound."""
         inner, margin = (BLOCK - 2 * CONTEXT) * self.hop, CONTEXT * self.hop
         held, total, done = np.zeros(margin, np.float32), 0, 0
         for piece in pieces:
             held, total = np.concatenate([held, piece]), total + len(piece)
             while len(held) >= inner + 2 * margin:
-                yield self._frames(held[: inner + 2 * margin])
+                yield held[: inner + 2 * margin], BLOCK - 2 * CONTEXT
                 held, done = held[inner:], done + BLOCK - 2 * CONTEXT
         remaining = -(-total // self.hop) - done
         while remaining > 0:
             block = held[: inner + 2 * margin]
-            yield self._frames(np.pad(block, (0, inner + 2 * margin - len(block))))[:remaining]
+            yield np.pad(block, (0, inner + 2 * margin - len(block))), min(remaining, BLOCK - 2 * CONTEXT)
             held, remaining = held[inner:], remaining - (BLOCK - 2 * CONTEXT)
 
     def _frames(self, samples: np.ndarray) -> Tensor:

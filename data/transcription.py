@@ -1,6 +1,6 @@
 """From frame-wise labels to notes, and to a table of them.
 
-Frame n covers n / rate to (n + 1) / rate seconds. Levels are in dB, A-weighted; a sine of full scale has about 0.
+Frame n covers n / rate to (n + 1) / rate seconds. Levels are in dB; a sine of full scale has about 0.
 """
 
 import csv

@@ -2,13 +2,14 @@
 
 import math
 from argparse import Namespace
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from data.audio import stream
 from data.notes import Notes
-from data.representations import SUBFRAMES
+from data.representations import SUBFRAMES, Heard
 from data.transcription import transcribe, write_table
 from models.rendering import Counted, Player, up_to, write_sound
 from utils.config import InputError
@@ -24,7 +25,7 @@ def audio(player: Player, path: Path, target: Path, args: Namespace) -> list[str
     signal, labels = player.representation("signal"), player.representation("symbol")
     heard, played, record = Picture(), Picture(), []
     recording = Counted(stream(path, signal.sample_rate, READ))
-    latents = player.listened(heard.watching(signal.analyse(recording)), record)
+    latents = player.listened(_watched(heard, signal.listen(recording)), record)
     sound = up_to(player.sound([latents], [played]), lambda: recording.samples)
     write_sound(Path(f"{target}_reconstruction.wav"), sound, signal.sample_rate)
     ids, confidence, level = map(np.concatenate, zip(*record, strict=True))
@@ -40,6 +41,13 @@ def audio(player: Player, path: Path, target: Path, args: Namespace) -> list[str
         seconds = recording.samples / signal.sample_rate
         spectrograms_and_roll(Path(f"{target}.pdf"), images, signal.frequencies, vars(notes), labels.instruments, seconds)
     return [f"{target}{end}" for end in made]
+
+
+def _watched(picture: Picture, pieces: Iterable[Heard]) -> Iterator[Heard]:
+    """Yield pieces as they come, adding each to a picture."""
+    for heard in pieces:
+        picture.add(heard.frames.numpy())
+        yield heard
 
 
 def midi(player: Player, path: Path, target: Path, args: Namespace) -> list[str]:

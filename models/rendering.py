@@ -13,7 +13,7 @@ from torch import Tensor
 
 from data.audio import Writer
 from data.labels import Labels, Layer
-from data.representations import SUBFRAMES, Representation
+from data.representations import SUBFRAMES, Heard, Representation
 from data.transcription import FLOOR_DB, levels
 from models.base import LatentModel
 from models.losses import Normal
@@ -86,13 +86,14 @@ class Player:
         noise = torch.stack([torch.randn(shape, generator=generator(self.seed, "latent", key)) for key in keys])
         return posterior.mean + posterior.variance.sqrt() * noise.to(self.device)
 
-    def listened(self, frames: Iterable[Tensor], record: list[tuple[np.ndarray, ...]]) -> Iterator[Piece]:
-        """Yield the latents of frames of sound (n, F); those below -80 dB are silence, whatever the model makes of it.
+    def listened(self, heard: Iterable[Heard], record: list[tuple[np.ndarray, ...]]) -> Iterator[Piece]:
+        """Yield the latents of frames of sound; those below -80 dB are silence, whatever the model makes of it.
 
         What the model names goes to `record`: class ids (n, I, L), their probabilities, NaN where silent, and levels (n,) in dB.
+        Levels are those of the samples: the transform smears what it hears over its neighbours, in low bands over many frames.
         """
-        for x in frames:
-            z, level = self.latents(x, "signal", [()]), self._level(x)
+        for x, loudness in heard:
+            z, level = self.latents(x, "signal", [()]), loudness.numpy()
             record.append((*self._named(z, level < FLOOR_DB), level))
             yield as_it_is(z, torch.from_numpy(level >= FLOOR_DB).float())
 
@@ -112,7 +113,7 @@ class Player:
         return ids.astype(np.int16), confidence.astype(np.float16)
 
     def _level(self, x: Tensor) -> np.ndarray:
-        """Return the levels (n,) in dB of frames (n, F)."""
+        """Return the A-weighted levels (n,) in dB of frames (n, F) that no samples are known of."""
         signal = self.representation("signal")
         return levels(x.numpy(), signal.frequencies, signal.hop / SUBFRAMES / 2).astype(np.float32)
 
