@@ -34,13 +34,10 @@ class Transposition:
         ------
         InputError : the scale is not in octaves, or the labels name a pitch class or an octave without the other.
         """
-        if transform.scale != "octave":
-            raise InputError(f"--transpose and --detune shift bands and need --scale octave, not {transform.scale}")
+        bands = bands_a_semitone(transform, "--transpose and --detune shift")
         places = {label: list(classes).index(label) for label in ("pitch", "octave") if label in classes}
         if semitones and len(places) == 1:
             raise InputError(f"--transpose {semitones}: needs both labels, pitch and octave, or neither")
-        lowest, highest = transform.frequencies[[0, -1]]
-        bands = (transform.shape[0] - 1) / (12 * torch.tensor(highest / lowest).log2().item())
         return cls(semitones, cents, bands, places.get("pitch"), places.get("octave"), len(classes.get("octave", ())))
 
     def __call__(self, signal: Tensor, symbol: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -49,7 +46,7 @@ class Transposition:
         steps = torch.randint(-self.semitones, self.semitones + 1, (n,), generator=random)
         cents = self.cents * (2 * torch.rand(n, generator=random) - 1)
         symbol, steps = self._label(symbol, steps)
-        return self._shift(signal, self.bands * (steps + cents / 100)), symbol
+        return shifted(signal, self.bands * (steps + cents / 100)), symbol
 
     def _label(self, symbol: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
         if self.pitch is None or not self.semitones:
@@ -63,10 +60,23 @@ class Transposition:
         moved[:, self.pitch] = (height + PITCH_CLASSES.index("C")) % 12
         return moved, steps
 
-    @staticmethod
-    def _shift(signal: Tensor, bands: Tensor) -> Tensor:
-        """Return magnitudes (B, F) moved up by `bands` (B,), interpolated linearly; the edge bands fill what comes free."""
-        last = signal.shape[1] - 1
-        place = (torch.arange(last + 1) - bands[:, None]).clamp(0, last)
-        below = place.floor().long().clamp(max=last - 1)
-        return torch.lerp(signal.gather(1, below), signal.gather(1, below + 1), place - below)
+
+def bands_a_semitone(transform: NSGTMagnitude, purpose: str) -> float:
+    """Return the bands that make up a semitone; `purpose` says in an error who shifts them.
+
+    Raises
+    ------
+    InputError : the scale is not in octaves.
+    """
+    if transform.scale != "octave":
+        raise InputError(f"{purpose} bands and need --scale octave, not {transform.scale}")
+    lowest, highest = transform.frequencies[[0, -1]]
+    return (transform.shape[0] - 1) / (12 * torch.tensor(highest / lowest).log2().item())
+
+
+def shifted(signal: Tensor, bands: Tensor) -> Tensor:
+    """Return magnitudes (B, F) moved up by `bands` (B,), interpolated linearly; the edge bands fill what comes free."""
+    last = signal.shape[1] - 1
+    place = (torch.arange(last + 1) - bands[:, None]).clamp(0, last)
+    below = place.floor().long().clamp(max=last - 1)
+    return torch.lerp(signal.gather(1, below), signal.gather(1, below + 1), place - below)

@@ -17,7 +17,7 @@ GROUND = {"models.config", "models.base", "models.layers", "models.losses"}  # w
 STANDS_ON = {"latent_constraint": {"musicvae"}}  # systems built on another system
 DEFAULT = ("lt_train.py", "crossmodal")  # the one system that a script may name
 UNPICKLERS = {"data.lt_set"}  # subclasses of Unpickler that know nothing but what their file allows
-HEAVY = {"librosa", "matplotlib", "sklearn", "pretty_midi", "soxr", "symusic", "tensorboard"}
+HEAVY = {"librosa", "matplotlib", "sklearn", "pretty_midi", "soxr", "symusic", "tensorboard", "mir_eval", "umap", "sounddevice"}
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60  # lines
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 

@@ -115,7 +115,7 @@ def _roll(axes, notes: Mapping[str, np.ndarray], tracks: Sequence[str]) -> None:
     octaves = np.arange(-(-low // 12) * 12, high + 1, 12)
     axes.set(ylabel="pitch", ylim=(low, high))
     if len(octaves) > 1:
-        axes.set_yticks(octaves, [f"C{octave // 12 - 1}" for octave in octaves])
+        axes.set_yticks(octaves, [f"C{octave // 12 - 1:g}" for octave in octaves])
     else:
         axes.yaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Evaluate trained runs on recordings with aligned MIDI: what they hear in them, and how they play them.
+
+Every recording below --dataroot is scored against the MIDI file of its name. Written are, for each run, results.json, results.csv,
+and by file plots/, reconstructions/, transfers/ (the MIDI file as the run plays it) and transcriptions/; printed is a table.
+
+  lt_midi.py --models saves/crossmodal__flute --dataroot Recordings --midiroot Aligned_files/mid_files
+  lt_midi.py --models saves/crossmodal__flute saves/crossmodal__cello --dataroot pairs --output out --plot 0 --resynthesize 0
+
+docs/midi_evaluation.md says what is measured, and what the results mean.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from utils import cli
+from utils.config import InputError
+from utils.inputs import distinct
+
+if TYPE_CHECKING:
+    from data.recordings import Recordings
+
+log = logging.getLogger(__name__)
+SETTINGS = ("tuning", "onset_tolerance", "weights", "suffix", "seed")  # that decide the numbers
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    result = cli.Parser(description=__doc__)
+    add = result.add_argument
+    add("--models", nargs="+", type=Path, required=True, metavar="RUN", help="folders of runs, as lt_train.py makes them")
+    add("--output", type=Path, metavar="DIR", help="folder for the results (default: midi_evaluation in the run)")
+    add("--dataroot", type=Path, required=True, metavar="DIR", help="folder of recordings; its folders are searched, too")
+    add("--midiroot", type=Path, metavar="DIR", help="folder of MIDI files (default: that of the recordings)")
+    add("--suffix", help="what the name of a MIDI file has beyond the recording's (default: -lined, or else nothing)")
+    add(
+        "--tuning",
+        default="auto",
+        help="cents by which recordings are too high, none, or auto: what suits the run best (default: auto)",
+    )
+    add("--onset_tolerance", type=float, default=0.05, metavar="S", help="between onsets of notes that match (default: 0.05)")
+    add("--losses", type=int, choices=(0, 1), default=1, help="score what is heard and played (default: 1)")
+    add("--classifier", type=int, choices=(0, 1), default=1, help="score the run's direct classifier, too (default: 1)")
+    add("--plot", type=int, choices=(0, 1), default=1, help="draw figures (default: 1)")
+    add("--resynthesize", type=int, choices=(0, 1), default=1, help="write sounds and transcriptions (default: 1)")
+    add("--griffinlim_iters", type=int, default=30, metavar="N", help="iterations of phase retrieval (default: 30)")
+    add("--weights", choices=("best", "last"), help="of the run (default: the best, or the last where there are none)")
+    add("--device", default="", help="auto (best available), cpu, cuda or cuda:N (default: cpu)")
+    add("--cuda", type=int, default=-1, help="number of the GPU, -1 = CPU; the short form of --device (default: -1)")
+    add("--threads", type=int, default=0, help="threads to compute with (default: torch's choice)")
+    add("--seed", type=int, default=0, help="seed of the bootstrap (default: 0)")
+    return result
+
+
+def main(argv: list[str]) -> int:
+    """Evaluate as the command line `argv` says; return the exit code."""
+    args = parser().parse_args(argv)
+    if args.threads < 0 or args.griffinlim_iters < 1 or not 0 < args.onset_tolerance < 10:
+        raise InputError("--threads must be 0 or more, --griffinlim_iters 1 or more, --onset_tolerance above 0 and below 10 s")
+    args.tuning = tuning(args.tuning)
+    import torch
+
+    from data.recordings import Recordings
+    from models.aligned_files import table
+    from utils import device
+
+    recordings = Recordings.find(args.dataroot, args.midiroot, args.suffix)
+    attempts = cli.Attempts()
+    for line in recordings.unclear:
+        attempts.code = cli.fail(line)
+    for path in recordings.without_midi:
+        log.warning("%s: left out, it has no MIDI file", path)
+    device.set_threads(args.threads)
+    runs, totals = list(dict.fromkeys(args.models)), {}
+    with torch.no_grad():
+        for run, name in zip(runs, distinct([run.resolve().name for run in runs]), strict=True):
+            shared = args.output and (args.output / name if len(runs) > 1 else args.output)
+            total = attempts(evaluate, run, shared or run / "midi_evaluation", recordings, args, attempts)
+            totals |= {name: total} if total else {}
+    if totals:
+        print(table(totals))
+    return attempts.code
+
+
+def tuning(text: str) -> float | str:
+    """Return the cents of a text; "auto" stays as it is.
+
+    Raises
+    ------
+    InputError : neither that nor a number.
+    """
+    if text == "auto":
+        return text
+    try:
+        cents = 0.0 if text == "none" else float(text)
+    except ValueError:
+        cents = float("nan")
+    if not -1200 <= cents <= 1200:
+        raise InputError(f"--tuning {text}: give auto, none, or cents from -1200 to 1200")
+    return cents
+
+
+def evaluate(run: Path, out: Path, recordings: "Recordings", args: argparse.Namespace, attempts: cli.Attempts) -> dict[str, Any]:
+    """Evaluate one run on all recordings, write the results, and return those of all recordings together.
+
+    Raises
+    ------
+    InputError : no such run, one that knows no notes, or none of the recordings could be evaluated.
+    """
+    from models import aligned, aligned_files
+    from models.aligned_summary import summary
+    from utils import device
+    from utils.paths import make_folder
+
+    player = aligned.load(run, device.select(device.named(args.device, args.cuda)), args.weights, args.griffinlim_iters)
+    classifier = aligned.load_classifier(run, player) if args.classifier and args.losses else None
+    make_folder(out)
+    failed, files, scores = {}, {}, []
+
+    def one(pair, name: str) -> None:
+        try:
+            heard, truth = aligned.read(player, pair, args.tuning)
+            found = aligned.score(player, heard, truth, args.onset_tolerance, classifier) if args.losses else None
+            if args.plot:
+                aligned_files.draw(player, heard, truth, out / "plots" / f"{name}.pdf")
+            if args.resynthesize:
+                aligned_files.resynthesise(player, heard, truth, out, name)
+        except InputError as error:
+            failed[str(pair.audio)] = str(error)
+            raise
+        files[name] = aligned.facts(pair, heard, truth) | (summary([found], args.seed) if found else {})
+        scores.extend([found] if found else [])
+
+    names = distinct([pair.audio.stem for pair in recordings.pairs])
+    for pair, name in zip(cli.progress(recordings.pairs, desc=run.name, unit="file"), names, strict=True):
+        attempts(one, pair, name)
+    if not files:
+        raise InputError(f"{run}: none of the {len(names)} recordings could be evaluated; nothing is written")
+    total = summary(scores, args.seed) if scores else {}
+    settings = {name: value for name, value in vars(args).items() if name in SETTINGS}
+    heads = {"run": str(run), "settings": settings, **recordings.left_out(), "failed": failed}
+    aligned_files.write_results(out, heads | {"files": files, "total": total})
+    return total
+
+
+if __name__ == "__main__":
+    cli.run(main)
