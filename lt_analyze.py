@@ -66,6 +66,7 @@ def main(argv: list[str]) -> int:
     from models.analysis_report import as_text, check_names, write_all, write_comparison
     from models.training import Interrupted
     from utils import device
+    from utils.paths import make_folder
 
     check_names(args.projections)
     device.set_threads(args.threads)
@@ -74,7 +75,7 @@ def main(argv: list[str]) -> int:
 
     def analyse(run: Path, name: str) -> None:
         folder = run / "analysis" if args.output is None else args.output / name if len(runs) > 1 else args.output
-        analysis = Analyst(run, asked, where).analyse(folder)
+        analysis = Analyst(run, asked, where).analyse(make_folder(folder))
         write_all(analysis, folder)
         found.update({name if method == "model" else f"{name}, {method}": m for method, m in analysis.metrics.items()})
         print(folder / "report.html", flush=True)
@@ -84,9 +85,9 @@ def main(argv: list[str]) -> int:
             attempts(analyse, run, name)
     except Interrupted as signal:
         return signal.code
-    if len(runs) > 1 and args.output:
-        attempts(write_comparison, args.output, found)
     if any(found.values()):
+        if len(runs) > 1 and args.output:
+            attempts(write_comparison, args.output, found)
         print(as_text(found))
     return attempts.code
 

@@ -4,6 +4,7 @@
 import argparse
 import importlib
 import math
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ def whole(least: int) -> Callable[[str], int]:
     """Return what reads whole numbers from `least` up."""
 
     def read(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
+        if not re.fullmatch(r"\d{1,9}", text) or int(text) < least:
             raise argparse.ArgumentTypeError(f"must be a whole number, {least} or more, not {text[:20]}")
         return int(text)
 

@@ -12,6 +12,7 @@ metrics.json (on the test split), figures/.
 
 import argparse
 import functools
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def check(args: argparse.Namespace) -> None:
     wrong = [flag for flag in ("savedir", "name", "preset") if getattr(args, flag)]
     if args.resume and wrong:
         raise InputError(f"--{wrong[0]} cannot change when a run is resumed; start a new one from it with --load")
-    if args.name != Path(args.name).name:
+    if args.name != Path(args.name).name or args.name == "..":
         raise InputError(f"--name {args.name}: is a name within --savedir, without / and ..")
 
 
@@ -117,7 +118,7 @@ def saved_name(epoch: str) -> str:
     ------
     InputError : neither last, best nor a number.
     """
-    if epoch.isdecimal():
+    if re.fullmatch(r"\d{1,9}", epoch):
         return numbered(int(epoch))
     if epoch not in ("last", "best"):
         raise InputError(f"--load_epoch {epoch}: give last, best, or the number of a saved epoch")

@@ -16,8 +16,8 @@ import numpy as np
 from data import instruments
 from data.audio import Audio
 from data.instruments import Note
-from data.labels import program_of
 from data.notes import Notes, Track, pitch_of, velocity_of
+from data.parts import program_of
 from data.splits import split_of
 from utils import cli
 from utils.config import InputError

@@ -141,12 +141,8 @@ def _opened(path, sample_rate):
         found = "a folder, not an audio file" if Path(path).is_dir() else "no such audio file"
         raise InputError(f"{path}: {found}: check the path")
     try:
-        file = soundfile.SoundFile(str(path))
-    except (
-        soundfile.SoundFileError,
-        TypeError,
-        UnicodeError,
-    ):  # TypeError: headerless .raw; UnicodeError: a broken name
+        file = soundfile.SoundFile(os.fsencode(path))  # bytes, as a name need be no text
+    except (soundfile.SoundFileError, TypeError):  # TypeError: headerless .raw
         raise InputError(f"{path}: not readable audio: give wav, flac, aiff, ogg or mp3") from None
     if not RATES[0] <= file.samplerate <= RATES[1]:
         file.close()

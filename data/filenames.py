@@ -57,8 +57,9 @@ def fields_of(stem: str) -> dict[str, str]:
 
 
 def audio_files(root: Path) -> list[Path]:
-    """List the audio files anywhere below `root`, but for hidden ones."""
-    return [path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
+    """List the audio files anywhere below `root`, but for hidden ones; links that lead nowhere are listed, to be told of."""
+    named = [path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
+    return [path for path in named if path.is_file() or path.is_symlink()]
 
 
 def by_style(root: Path) -> Iterator[tuple[Path, dict[str, str]]]:

@@ -1,41 +1,24 @@
-"""Notes as class ids of labels, frame by frame, and the parts of a MIDI file that each instrument plays.
+"""Notes as class ids of labels, and how right such ids are.
 
-In every label of a source, the id K, one beyond its classes, means that the source is silent. Times are in seconds; frame n of a
-rate covers n / rate to (n + 1) / rate and is asked at its middle.
+In every label of a source, the id K, one beyond its classes, means that the source is silent.
 """
 
 import functools
-import logging
-import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from data.notes import Notes, Track, name_of, nearest_dynamics, parse_pitch_class, pitch_of, velocities_of
+from data.notes import Notes, name_of, nearest_dynamics, parse_pitch_class, pitch_of, velocities_of
 from data.representations import Facet, Representation
 from utils import metrics
 from utils.config import InputError
 
-log = logging.getLogger(__name__)
-
-ATTACK, RELEASE = 0.010, 0.030  # s that a note takes to rise and, before its offset, to fall
 ORDERS = {"octave": "line", "pitch": "circle", "dynamics": "line"}  # of the classes of labels
 OCTAVE, VELOCITY = "4", 80  # of notes, where the labels do not tell
-
-_FAMILIAR = {  # General MIDI program, 0-127 -> what the names of its instruments hold
-    0: "piano keyboard", 6: "harpsichord", 8: "celesta", 9: "glockenspiel", 11: "vibraphone mallet", 12: "marimba", 13: "xylophone",
-    19: "organ", 21: "accordion", 24: "guitar", 32: "bass", 40: "violin", 41: "viola", 42: "cello", 43: "contrabass doublebass",
-    46: "harp", 47: "timpani", 48: "string", 52: "choir voice vocal", 56: "trumpet", 57: "trombone", 58: "tuba", 60: "horn",
-    61: "brass", 64: "sopranosax", 65: "sax reed", 66: "tenorsax", 67: "baritonesax", 68: "oboe", 69: "englishhorn coranglais",
-    70: "bassoon contrabassoon", 71: "clarinet", 72: "piccolo", 73: "flute", 74: "recorder", 105: "banjo",
-}  # fmt: skip
-PROGRAMS = {name: program for program, names in _FAMILIAR.items() for name in names.split()}
-
-Layer = tuple[Notes, ...]  # one voice of each instrument, monophonic, sorted by onset
 
 
 @dataclass(frozen=True)
@@ -106,11 +89,11 @@ class Labels(Representation):
 
         A pitch outside the tables has -1 in every label.
         """
-        known = {"octave": self._places[notes.pitch, 0], "pitch": self._places[notes.pitch, 1]}
+        known = {"octave": self.places[notes.pitch, 0], "pitch": self.places[notes.pitch, 1]}
         if "dynamics" in dict(self.classes):
             known["dynamics"] = self._nearest[notes.velocity]
         columns = [known.get(label, np.zeros(len(notes), np.int64)) for label, _ in self.classes]
-        return np.where(self._places[notes.pitch, :1] < 0, -1, np.stack(columns, -1))
+        return np.where(self.places[notes.pitch, :1] < 0, -1, np.stack(columns, -1))
 
     def _column(self, ids, label: str) -> np.ndarray:
         """Return the ids (...,) of one label, zeros where the model has none such."""
@@ -131,14 +114,20 @@ class Labels(Representation):
         return result
 
     @functools.cached_property
-    def _places(self) -> np.ndarray:
-        """Octave id and pitch class id by MIDI pitch, (128, 2); -1 where the tables have no such note."""
+    def places(self) -> np.ndarray:
+        """Return octave id and pitch class id by MIDI pitch, (128, 2); -1 where the tables have no such note."""
         result = np.full((128, 2), -1)
         octaves, pitch_classes = np.nonzero(self._pitches >= 0)
         result[self._pitches[octaves, pitch_classes]] = np.stack([octaves, pitch_classes], -1)
         if "octave" not in dict(self.classes):  # then every octave is as good as the one
             result = result[12 * (int(OCTAVE) + 1) + np.arange(128) % 12]
         return result
+
+    @property
+    def span(self) -> str:
+        """Return the lowest and the highest note of the tables in words: "C3 to B5"."""
+        low, high = (name_of(int(pitch)) for pitch in np.flatnonzero(self.places[:, 0] >= 0)[[0, -1]])
+        return f"{low[0]}{low[1]} to {high[0]}{high[1]}"
 
     @functools.cached_property
     def _nominal(self) -> np.ndarray:
@@ -202,97 +191,6 @@ class Labels(Representation):
         right, groups = map(torch.cat, zip(*parts, strict=True))
         return {name: (share, groups) for name, share in self._by_label(right.double().T, right.all(1).double()).items()}
 
-    # -- notes to frames ----------------------------------------------------------------------------------------------
-
-    def with_dynamics(self, notes: Notes, dynamics: str) -> Notes:
-        """Return `notes` all in one dynamics, which is given by its name or its class id.
-
-        Raises
-        ------
-        InputError : the run has no such dynamics.
-        """
-        names = dict(self.classes).get("dynamics", ())
-        if dynamics in names:
-            place = names.index(dynamics)
-        elif dynamics.isdecimal() and int(dynamics) < len(names):
-            place = int(dynamics)
-        else:
-            known = ", ".join(f"{i} {name}" for i, name in enumerate(names)) or "none at all"
-            raise InputError(f"--dynamics {dynamics}: this run knows {known}")
-        return replace(notes, velocity=np.full(len(notes), self._nominal[place]))
-
-    def assign(self, notes: Notes) -> list[Layer]:
-        """Deal notes out to the instruments; layer j holds the j-th voice of each.
-
-        One instrument plays all tracks but drums; of several, see `_players`. Notes that the tables do not have are left out.
-
-        Raises
-        ------
-        InputError : no note is left.
-        """
-        drum = np.array([track.drum for track in notes.tracks], bool)
-        pitched = notes.take(~drum[notes.track]) if len(notes) else notes
-        if not len(pitched):
-            raise InputError("has no notes to play" + (", only drums" if len(notes) else ""))
-        playable = pitched.take(self.ids(pitched)[:, 0] >= 0)
-        if len(playable) < len(pitched):
-            log.warning("%d of %d notes lie outside what this run can play", len(pitched) - len(playable), len(pitched))
-        if not len(playable):
-            raise InputError(f"none of its {len(pitched)} notes is one of the run's, {self._span()}: transpose it")
-        player = _players(playable, self.instruments)
-        parts = [playable.take(player[playable.track] == i).voices() for i in range(len(self.instruments))]
-        return [tuple(part[j] if j < len(part) else Notes.empty() for part in parts) for j in range(max(map(len, parts)))]
-
-    def _span(self) -> str:
-        pitches = self._pitches[self._pitches >= 0]
-        low, high = name_of(int(pitches.min())), name_of(int(pitches.max()))
-        return f"{low[0]}{low[1]} to {high[0]}{high[1]}"
-
-    def held(self, layer: Layer, start: int, stop: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return for the frames from `start` up to `stop` which note each instrument last began, and how loud it is.
-
-        Returns
-        -------
-        note : (N, I) places in the instrument's voice; its first note before that has begun, -1 where there are no notes.
-        gain : (N, I) an envelope times the square of velocity / nominal velocity; 0 where nothing sounds. The square is how
-            synthesisers map velocity to amplitude: 40 log10(velocity / 127) dB (SoundFont 2.04, section 8.4.2).
-        """
-        times = (np.arange(start, stop) + 0.5) / rate
-        columns = [self._voice(voice, times) for voice in layer]
-        return np.stack([note for note, _ in columns], -1), np.stack([gain for _, gain in columns], -1)
-
-    def _voice(self, voice: Notes, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        if not len(voice):
-            return np.full(len(times), -1), np.zeros(len(times))
-        place = np.maximum(np.searchsorted(voice.onset, times, side="right") - 1, 0)
-        trim = np.square(voice.velocity / self.velocity(self.ids(voice)))
-        return place, trim[place] * _envelope(times, voice.onset[place], voice.offset[place])
-
-    def of_notes(self, layer: Layer, note: np.ndarray) -> Tensor:
-        """Return the ids (N, I, L) of one note an instrument, given as places in its voice (N, I); -1 is silent."""
-        columns = []
-        for voice, place in zip(layer, note.T, strict=True):
-            columns.append(np.concatenate([self.ids(voice), [self.silent_ids]])[place])
-        return torch.from_numpy(np.stack(columns, 1))
-
-    def frames(self, layer: Layer, start: int, stop: int, rate: float) -> tuple[Tensor, Tensor]:
-        """Return ids (N, I, L) and gains (N, I) of the frames from `start` up to `stop`; see `held`."""
-        note, gain = self.held(layer, start, stop, rate)
-        return self.of_notes(layer, np.where(gain > 0, note, -1)), torch.from_numpy(gain).float()
-
-    def score(self, layers: Sequence[Layer], seconds: float) -> tuple["Labels", np.ndarray]:
-        """Return the frames of a whole score as of one source a voice: their labels, and ids (N, voices, L)."""
-        names = tuple(name if not j else f"{name} {j + 1}" for j in range(len(layers)) for name in self.instruments)
-        frames = math.ceil(seconds * self.rate)
-        ids = [self.frames(layer, 0, frames, self.rate)[0].numpy().astype(np.int16) for layer in layers]
-        return replace(self, instruments=names), np.concatenate(ids, 1)
-
-
-def _envelope(times: np.ndarray, onset: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """Return gains in 0-1 that rise and fall linearly within a note, faster where it is short, and are 0 around it."""
-    shorter = np.minimum((offset - onset) / (ATTACK + RELEASE), 1)
-    return np.clip(np.minimum((times - onset) / (ATTACK * shorter), (offset - times) / (RELEASE * shorter)), 0, 1)
-
 
 def _midi(pitch_class: str, octave: str) -> int:
     """Return the MIDI pitch of two class names, -1 where MIDI has none."""
@@ -303,48 +201,3 @@ def _midi(pitch_class: str, octave: str) -> int:
         return pitch_of(pitch_class, int(octave))
     except InputError:
         return -1
-
-
-# -- who plays what ---------------------------------------------------------------------------------------------------
-
-
-def program_of(instrument: str) -> int:
-    """Guess the General MIDI program (0-127) of an instrument from its name; the piano's for unknown ones."""
-    return PROGRAMS[max((key for key in PROGRAMS if key in _plain(instrument)), key=len, default="piano")]
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]", "", name.casefold())
-
-
-def _players(notes: Notes, instruments: Sequence[str]) -> np.ndarray:
-    """Return which instrument plays each track, (tracks,); -1 for tracks without notes.
-
-    A track goes to the instrument whose name it bears; else to a free one of its General MIDI program, of its family, or the next
-    free one; where none is free, to one of its family or the first.
-    """
-    used = np.unique(notes.track)
-    result = np.full(len(notes.tracks), -1)
-    if len(instruments) == 1:
-        result[used] = 0
-        return result
-    for t in used:
-        result[t] = _namesake(notes.tracks[t], instruments)
-    programs = np.array([program_of(name) for name in instruments])
-    for coarseness in (1, 8, 128):  # programs, families of eight, any
-        for t in used[result[used] < 0]:
-            alike = programs // coarseness == notes.tracks[t].program // coarseness
-            free = alike & ~np.isin(np.arange(len(instruments)), result)
-            if free.any():
-                result[t] = free.argmax()
-    for t in used[result[used] < 0]:
-        result[t] = (programs // 8 == notes.tracks[t].program // 8).argmax()
-    for t in used:
-        log.info("track %d %r is played by %s", t + 1, notes.tracks[t].name, instruments[result[t]])
-    return result
-
-
-def _namesake(track: Track, instruments: Sequence[str]) -> int:
-    """Return the instrument whose name the track's name holds, the longest of them; -1 where there is none."""
-    held = [i for i, name in enumerate(instruments) if _plain(name) and _plain(name) in _plain(track.name)]
-    return max(held, key=lambda i: len(_plain(instruments[i])), default=-1)

@@ -5,7 +5,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from data.instruments import Note
-from data.representations import BLOCK, CONTEXT, SUBFRAMES, NSGTMagnitude
+from data.representations import SoundRepresentation
 from data.spectra import Rows, SpectraStore
 from data.splits import belongs
 from data.transposition import Transposition
@@ -79,13 +79,17 @@ class Mixtures:
             "group": torch.stack([source.group[row] for source, row in columns], 1),
         }
 
+    def plain(self) -> "Mixtures":
+        """Return these mixtures of frames as they were recorded, none of them transposed."""
+        return replace(self, augment=None)
+
     def passages(self, number: int, random: torch.Generator) -> Iterator[dict[str, Tensor]]:
         """Yield up to `number` passages: the frames of one recording of each source in the order of time, all sources sounding."""
         chosen = [source.item.unique()[torch.randperm(len(source.item.unique()), generator=random)] for source in self.sources]
         for items in zip(*(column[:number].tolist() for column in chosen), strict=False):
             rows = [torch.nonzero(source.item == item)[:, 0] for source, item in zip(self.sources, items, strict=True)]
             rows = torch.stack([row[: min(map(len, rows))] for row in rows], 1)
-            yield replace(self, random_mode="constant", augment=None).batch(rows, random)
+            yield replace(self.plain(), random_mode="constant").batch(rows, random)
 
     def fingerprint(self) -> str:
         """Return a hash of which frames of which notes are here."""
@@ -136,7 +140,7 @@ class Spectra:
         return self.rows[np.arange(self.starts[note], self.starts[note + 1])]
 
 
-def spectra_of(notes: Sequence[Note], transform: NSGTMagnitude, cache: Path, workers: int) -> Spectra:
+def spectra_of(notes: Sequence[Note], transform: SoundRepresentation, cache: Path, workers: int) -> Spectra:
     """Return the magnitudes of `notes`: those that the corpus brings, or else computed once and kept in `cache`.
 
     Raises
@@ -149,15 +153,14 @@ def spectra_of(notes: Sequence[Note], transform: NSGTMagnitude, cache: Path, wor
             raise InputError(f"{notes[0].path}: its spectra have {brought[0].shape[1]} bands, the transform {transform.shape[0]}")
         contents = tuple(hashlib.sha256(array.tobytes()).hexdigest() for array in brought)
         return Spectra(np.cumsum([0, *map(len, brought)]), np.concatenate(brought), contents)
-    settings = {**asdict(transform), "subframes": SUBFRAMES, "block": BLOCK, "context": CONTEXT}
-    store = SpectraStore(cache / "spectra", settings, transform.shape[0])
+    store = SpectraStore(cache / "spectra", transform.settings, transform.shape[0])
     paths = [note.path for note in notes]
     store.prepare(paths, functools.partial(_analysed, transform), workers or len(os.sched_getaffinity(0)))
     rows = store.rows(paths)
     return Spectra(rows.starts, rows, rows.contents)
 
 
-def _analysed(transform: NSGTMagnitude, path: Path) -> np.ndarray:
+def _analysed(transform: SoundRepresentation, path: Path) -> np.ndarray:
     return transform.read(path).numpy()
 
 

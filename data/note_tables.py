@@ -28,6 +28,8 @@ def by_table(root: Path) -> list[tuple[Path, dict[str, str]]] | None:
     """
     for name, read in TABLES.items():
         for table in sorted(root.glob(name)):
+            if not table.is_file():
+                raise InputError(f"{table}: is no file, but should be a table of notes: rename it or mend it")
             return _checked(list(read(table)), table)
     return None
 

@@ -130,7 +130,8 @@ class Notes:
             A pitch would leave 0-127.
         """
         drum = np.array([track.drum for track in self.tracks], bool)
-        pitch = np.where(drum[self.track], self.pitch, self.pitch + semitones) if len(self) else self.pitch
+        by = min(max(semitones, -128), 128)  # as wrong as more would be, and no overflow
+        pitch = np.where(drum[self.track], self.pitch, self.pitch + by) if len(self) else self.pitch
         if ((pitch < 0) | (pitch > 127)).any():
             span = f"{self.pitch.min()}-{self.pitch.max()}"
             raise InputError(f"transposing by {semitones} takes pitches {span} out of MIDI's 0-127: transpose by less")
@@ -271,7 +272,7 @@ def velocity_of(dynamics: str) -> int:
 
 def _velocity(dynamics: str) -> int | None:
     if dynamics.isdecimal():
-        return int(dynamics) if 1 <= int(dynamics) <= 127 else None
+        return int(dynamics) if len(dynamics) <= 3 and 1 <= int(dynamics) <= 127 else None
     return _VELOCITIES.get(_LETTERS.get(dynamics, dynamics))
 
 

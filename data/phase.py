@@ -17,6 +17,8 @@ from torch.nn.functional import pad
 from data.nsgt import NSGT
 from utils.config import InputError
 
+NOTHING = 1e-20  # magnitudes below this are not made larger, so that none becomes infinite
+
 
 @torch.no_grad()
 def retrieve(
@@ -28,6 +30,7 @@ def retrieve(
     start: Tensor | None = None,
     generator: torch.Generator | None = None,
     known: Tensor | None = None,
+    held: int = 1,
 ) -> Tensor:
     """Return samples (..., S) whose coefficients have nearly the given magnitudes (..., F, M), by the fast Griffin-Lim algorithm.
 
@@ -42,11 +45,13 @@ def retrieve(
     momentum : float
         0 is the plain algorithm of Griffin and Lim.
     start : Tensor, optional
-        Complex numbers of modulus 1 (..., F, M) to start from, as `integrate` gives; random phases if left out.
+        Numbers of modulus 1 (..., F, M) to start from, as `integrate` gives; random phases if left out.
     generator : torch.Generator, optional
         Of the random phases.
     known : Tensor, optional
         The first samples (..., K) of the result, to be kept.
+    held : int
+        Points in time of which only the mean magnitude is given; how it is shared out among them is found. It divides M.
 
     Raises
     ------
@@ -64,8 +69,16 @@ def retrieve(
     for _ in range(iterations - 1):
         consistent = forward(_keep(inverse(coefficients), known))
         ahead = consistent.clone() if before is None else before.lerp_(consistent, 1 + momentum)
-        coefficients, before = ahead.sgn_().mul_(magnitudes), consistent
+        coefficients, before = _impose(ahead, magnitudes, held), consistent
     return _keep(inverse(coefficients), known)
+
+
+def _impose(coefficients, magnitudes, held):
+    """Change coefficients (..., F, M) so that they have these magnitudes, or so many points at a time their mean, in place."""
+    if held == 1:
+        return coefficients.sgn_().mul_(magnitudes)
+    points, wanted = (values.unflatten(-1, (-1, held)) for values in (coefficients, magnitudes))  # (..., F, M / held, held)
+    return points.mul_(wanted.mean(-1, keepdim=True) / points.abs().mean(-1, keepdim=True).clamp_min(NOTHING)).flatten(-2)
 
 
 def _keep(samples, known):
@@ -73,20 +86,40 @@ def _keep(samples, known):
     return samples if known is None else torch.cat([known, samples[..., known.shape[-1] :]], -1)
 
 
+def between_hann_bands(magnitudes: Tensor) -> Tensor:
+    """Return where a partial lies between two bands, (..., F - 1, M) from 0 to 1: windows show cos^2 and sin^2 of its place."""
+    roots = magnitudes.sqrt()
+    return torch.atan2(roots[..., 1:, :], roots[..., :-1, :]) * (2 / torch.pi)
+
+
 @torch.no_grad()
-def integrate(magnitudes: Tensor, transform: NSGT, known: Tensor | None = None) -> Tensor:
+def integrate(
+    magnitudes: Tensor,
+    transform: NSGT,
+    known: Tensor | None = None,
+    place: Callable[[Tensor], Tensor] = between_hann_bands,
+    turning: bool = True,
+) -> Tensor:
     """Guess the phases of magnitudes (..., F, M) of sounds made of partials: complex numbers of modulus 1, (..., F, M).
 
-    A partial shows in two neighbouring bands, by the Hann windows cos^2 and sin^2 of its place between their centres; so the
-    root of their ratio is the tangent of that place, and its frequency times the distance of points the advance of its phase.
-    Each band then takes over the phase of the larger neighbour with which it shares a partial. The phases continue
-    those of known first samples (..., K), if there are any.
+    A partial shows in two neighbouring bands, whose ratio tells its place between their centres; its frequency times the distance
+    of points is the advance of its phase. Each band then takes over the phase of the larger neighbour with which it shares a
+    partial. The phases continue those of known first samples (..., K), if there are any.
+
+    Parameters
+    ----------
+    magnitudes : Tensor
+    transform
+        What the magnitudes are of: `NSGT`, or another with `positions`, `length` and `forward`.
+    known : Tensor, optional
+    place : callable
+        Magnitudes to the places (..., F - 1, M), 0 to 1, of a partial between each two bands.
+    turning : bool
+        Whether coefficients turn against the centres of their bands, as those of `NSGT`, or each has its phase at its point.
     """
     points = magnitudes.shape[-1]
     centres = transform.positions[:, None]  # (F, 1), cycles per signal
-    roots = magnitudes.sqrt()
-    place = torch.atan2(roots[..., 1:, :], roots[..., :-1, :]) * (2 / torch.pi)  # (..., F - 1, M), 0 to 1
-    cycles = (centres[:-1] + (centres[1:] - centres[:-1]) * place) / points  # per point
+    cycles = (centres[:-1] + (centres[1:] - centres[:-1]) * place(magnitudes)) / points  # per point
     above, below = pad(magnitudes[..., 1:, :], (0, 0, 0, 1)), pad(magnitudes[..., :-1, :], (0, 0, 1, 0))
     upwards = above > below
     own = magnitudes >= torch.maximum(above, below)
@@ -98,7 +131,7 @@ def integrate(magnitudes: Tensor, transform: NSGT, known: Tensor | None = None) 
     advance = torch.where(upwards, pad(cycles, (0, 0, 0, 1)), pad(cycles, (0, 0, 1, 0)))
     advance = shared(advance - advance.round())  # whole cycles would cost precision
     phase = advance.cumsum(-1) - advance / 2
-    carrier = centres * torch.arange(points, device=centres.device) % points / points  # coefficients turn against it
+    carrier = centres * torch.arange(points, device=centres.device) % points / points * turning
     if known is not None:
         middle = known.shape[-1] * points // (2 * transform.length)
         heard = transform.forward(pad(known, (0, transform.length - known.shape[-1])))[..., middle].angle() / (2 * torch.pi)
@@ -107,12 +140,19 @@ def integrate(magnitudes: Tensor, transform: NSGT, known: Tensor | None = None) 
 
 
 def stream(
-    chunks: Iterable[Tensor], transform: NSGT, context: int, iterations: int = 15, momentum: float = 0.99
+    chunks: Iterable[Tensor],
+    transform: NSGT,
+    context: int,
+    iterations: int = 15,
+    momentum: float = 0.99,
+    start: Callable[[Tensor, Tensor], Tensor] | None = None,
+    held: int = 1,
 ) -> Iterator[Tensor]:
     """Yield samples (..., n) of magnitudes that come in chunks (..., F, m) of any lengths, in bounded memory.
 
     The transform works on blocks of M points. The first `context` points of a block are samples made before, which it continues;
-    as many points at its end only look ahead and are made again, and a part of them fades into the next block.
+    as many points at its end only look ahead and are made again, and a part of them fades into the next block. `start` guesses
+    phases from magnitudes and known first samples, as `integrate` does if left out; for `held` see `retrieve`.
 
     Raises
     ------
@@ -130,8 +170,8 @@ def stream(
     for magnitudes, points in _blocks(chunks, transform.frames, context):
         before = magnitudes.new_zeros(*magnitudes.shape[:-2], transform.length) if before is None else before
         known = before[..., new : new + k]
-        start = integrate(magnitudes, transform, known)
-        samples = retrieve(magnitudes, transform.forward, transform.inverse, iterations, momentum, start, known=known)
+        guess = start(magnitudes, known) if start else integrate(magnitudes, transform, known)
+        samples = retrieve(magnitudes, transform.forward, transform.inverse, iterations, momentum, guess, None, known, held)
         before = _fade(before[..., new:], samples, k)
         yield before[..., k : k + points * transform.length // transform.frames]
 

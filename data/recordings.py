@@ -18,6 +18,7 @@ from torch import Tensor
 
 from data.labels import Labels
 from data.notes import Notes
+from data.parts import assign, held, of_notes
 from utils.config import InputError
 from utils.inputs import found
 
@@ -147,17 +148,17 @@ def reference(labels: Labels, notes: Notes, frames: int) -> Reference:
     ------
     InputError : there is no note, or none that the labels know.
     """
-    layers = labels.assign(notes)
+    layers = assign(labels, notes)
     drum = np.array([track.drum for track in notes.tracks], bool)
     pitched = notes.take(~drum[notes.track])
-    held = [labels.held(layer, 0, frames, labels.rate) for layer in layers]
-    sounds = np.stack([gain > 0 for _, gain in held])  # (layers, N, I)
+    sounded = [held(labels, layer, 0, frames, labels.rate) for layer in layers]
+    sounds = np.stack([gain > 0 for _, gain in sounded])  # (layers, N, I)
     first, count = sounds.argmax(0), sounds.sum(0)  # (N, I)
     ids = torch.stack(
-        [labels.of_notes(layer, np.where(gain > 0, note, -1)) for layer, (note, gain) in zip(layers, held, strict=True)]
+        [of_notes(labels, layer, np.where(gain > 0, note, -1)) for layer, (note, gain) in zip(layers, sounded, strict=True)]
     )
     place = torch.from_numpy(first)[None, ..., None].expand(1, *ids.shape[1:])
-    numbers = np.stack([note for note, _ in held]) * len(layers) + np.arange(len(layers))[:, None, None]
+    numbers = np.stack([note for note, _ in sounded]) * len(layers) + np.arange(len(layers))[:, None, None]
     number = np.where(count > 0, np.take_along_axis(numbers, first[None], 0)[0], -1)
     outside = sounding(pitched.take(labels.ids(pitched)[:, 0] < 0), frames, labels.rate)
     kind = np.select(

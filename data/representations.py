@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from utils import metrics
 from utils.config import InputError
 
 SUBFRAMES = 10  # time points of the transform that are averaged into one frame
-COMPARED_FROM = 3.5e-3  # magnitudes below count as this when spectra are compared; 80 dB below a sine of amplitude 1
+COMPARED_DB = -80.0  # spectra are compared from here up; a sine of amplitude 1 has 0
 BLOCK, CONTEXT = 128, 16  # frames that are transformed at once, and how many of them at each end only lend their sound
 
 
@@ -75,19 +75,15 @@ class Representation:
 
 
 @dataclass(frozen=True)
-class NSGTMagnitude(Representation):
-    """Sound as linear magnitudes of a non-stationary Gabor transform, (N, F).
+class SoundRepresentation(Representation):
+    """Sound as linear magnitudes of the bands of a transform, (N, F), which a subclass chooses.
 
-    A frame is the mean modulus over ten time points of the transform, `hop` samples; at the defaults 704 samples, 31.3 frames/s.
-    Every sound is cut into blocks of 128 frames, of which the inner 96 count, with silence around its ends. So a note has the same
-    frames whether it stands alone or in an hour of music, and memory is bounded. A sine of amplitude 1 has a modulus of about 35.
+    A frame is the mean modulus over some time points of the transform, `hop` samples. Every sound is cut into blocks of 128
+    frames, of which the inner 96 count, with silence around its ends. So a note has the same frames whether it stands alone or in
+    an hour of music, and memory is bounded.
     """
 
     sample_rate: int = 22050  # Hz
-    fmin: float = 30.0  # Hz
-    fmax: float = 11000.0  # Hz
-    bins_per_octave: int = 48
-    scale: str = "octave"
 
     @property
     def shape(self) -> tuple[int]:
@@ -97,23 +93,34 @@ class NSGTMagnitude(Representation):
     @property
     def frequencies(self) -> np.ndarray:
         """Return the centres of the bands in Hz, (F,)."""
-        return frequencies(self.scale, self.fmin, self.fmax, self.bins_per_octave)
+        raise NotImplementedError
 
     @property
     def hop(self) -> int:
-        """Return the samples of a frame: as many as leave ten time points enough for the widest band."""
-        return _hop(self)
+        """Return the samples of a frame."""
+        raise NotImplementedError
 
     @property
     def frame_rate(self) -> float:
         """Return the frames a second."""
         return self.sample_rate / self.hop
 
+    @property
+    def full_scale(self) -> float:
+        """Return the modulus of a sine of amplitude 1: half the samples of a tenth of a frame."""
+        return self.hop / SUBFRAMES / 2
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Return all that decides the frames, as JSON values: what cached ones are found by."""
+        return {**asdict(self), "subframes": SUBFRAMES, "block": BLOCK, "context": CONTEXT}
+
     def compare(self, reference: Tensor, estimate: Tensor) -> dict[str, Tensor]:
         """Return the distances of magnitudes (N, F), (N,) each; what is more than 80 dB below full scale counts as that."""
+        floor = self.full_scale * 10 ** (COMPARED_DB / 20)
         return {
-            "log_spectral_distance_db": metrics.log_spectral_distance(reference, estimate, COMPARED_FROM),
-            "itakura_saito": metrics.itakura_saito(reference, estimate, COMPARED_FROM),
+            "log_spectral_distance_db": metrics.log_spectral_distance(reference, estimate, floor),
+            "itakura_saito": metrics.itakura_saito(reference, estimate, floor),
         }
 
     def read(self, path: Path) -> Tensor:
@@ -128,7 +135,7 @@ class NSGTMagnitude(Representation):
         """Return the frames of `sound`, (N, F) with N = samples / hop, rounded up."""
         if sound.sample_rate != self.sample_rate:
             raise ValueError(f"sound at {sound.sample_rate} Hz for a transform at {self.sample_rate} Hz")
-        return torch.cat(list(self.analyse([sound.samples])))
+        return torch.cat([torch.zeros(0, *self.shape), *self.analyse([sound.samples])])
 
     def analyse(self, pieces: Iterable[np.ndarray]) -> Iterator[Tensor]:
         """Yield frames (n, F) of a sound that comes in pieces (S,) of any length."""
@@ -159,8 +166,11 @@ class NSGTMagnitude(Representation):
 
     def _frames(self, samples: np.ndarray) -> Tensor:
         """Return the inner frames (96, F) of one block."""
-        points = _plan(self).forward(torch.from_numpy(samples)).abs()  # (F, 10 * 128)
-        return points.unflatten(-1, (BLOCK, SUBFRAMES)).mean(-1).T[CONTEXT:-CONTEXT]
+        return self._moduli(torch.from_numpy(samples)).unflatten(-1, (BLOCK, -1)).mean(-1).T[CONTEXT:-CONTEXT]
+
+    def _moduli(self, samples: Tensor) -> Tensor:
+        """Return the moduli (F, M) of the transform of one block (128 * hop,); M is a multiple of 128."""
+        raise NotImplementedError
 
     def invert(self, frames: Tensor, iterations: int = 30) -> Audio:
         """Return sound whose frames are nearly `frames` (N, F), of N * hop samples."""
@@ -169,8 +179,39 @@ class NSGTMagnitude(Representation):
     def synthesise(self, frames: Iterable[Tensor], iterations: int = 30, fine: bool = False) -> Iterator[np.ndarray]:
         """Yield pieces of sound (S,) for frames (n, F) that come in pieces, in bounded memory and without clicks at the joints.
 
-        With `fine`, the frames are time points of the transform, ten times as many a second.
+        With `fine`, there are ten frames where else is one.
         """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class NSGTMagnitude(SoundRepresentation):
+    """Sound as linear magnitudes of a non-stationary Gabor transform, (N, F).
+
+    A frame is the mean modulus over ten time points of the transform; at the defaults 704 samples, 31.3 frames/s, and a sine of
+    amplitude 1 has a modulus of about 35.
+    """
+
+    fmin: float = 30.0  # Hz
+    fmax: float = 11000.0  # Hz
+    bins_per_octave: int = 48
+    scale: str = "octave"
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        """Return the centres of the bands in Hz, (F,)."""
+        return frequencies(self.scale, self.fmin, self.fmax, self.bins_per_octave)
+
+    @property
+    def hop(self) -> int:
+        """Return the samples of a frame: as many as leave ten time points enough for the widest band."""
+        return _hop(self)
+
+    def _moduli(self, samples: Tensor) -> Tensor:
+        return _plan(self).forward(samples).abs()
+
+    def synthesise(self, frames: Iterable[Tensor], iterations: int = 30, fine: bool = False) -> Iterator[np.ndarray]:
+        """Yield pieces of sound (S,) for frames (n, F); fine ones are the time points of the transform."""
         points = frames if fine else _refined(frames)
         for samples in phase.stream((p.T for p in points), _plan(self), SUBFRAMES * CONTEXT, iterations):
             yield samples.numpy()

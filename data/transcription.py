@@ -4,14 +4,15 @@ Frame n covers n / rate to (n + 1) / rate seconds. Levels are in dB; a sine of f
 """
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
-from data.labels import Labels, program_of
+from data.labels import Labels
 from data.notes import Notes, Track
+from data.parts import program_of
 from utils.files import atomic
 
 FLOOR_DB = -80.0  # frames below this are silent
@@ -138,6 +139,7 @@ def write_table(
     ids: np.ndarray,
     confidence: np.ndarray | None = None,
     columns: Mapping[str, np.ndarray] = MappingProxyType({}),
+    rate: float | None = None,
 ) -> None:
     """Write labels as CSV, one row a frame: the time in seconds at which it begins, `columns`, and the classes of each source.
 
@@ -146,21 +148,22 @@ def write_table(
     ids : (N, I, L); a silent source is written as "silent".
     confidence : (N, I, L) probabilities of the classes; NaN is written as nothing.
     columns : name -> numbers (N,).
+    rate : frames a second; those of `labels` when not given.
     """
-    names = [[*classes, "silent"] for _, classes in labels.classes]
-    heads = [f"{instrument} {label}" for instrument in labels.instruments for label, _ in labels.classes]
-    cells = ids.reshape(len(ids), -1)
+    slots = {f"{source} {label}": (*names, "silent") for source in labels.instruments for label, names in labels.classes}
+    numbers = np.array(list(columns.values())).reshape(len(columns), len(ids)).T
+    rate = rate or labels.frame_rate
     with atomic(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["time", *columns, *_interleaved(heads, [f"{head} probability" for head in heads], confidence)])
-        for n, row in enumerate(cells.tolist()):
-            words = [names[i % len(names)][k] for i, k in enumerate(row)]
+        writer.writerow(["time", *columns, *_interleaved(slots, [f"{slot} probability" for slot in slots], confidence)])
+        for n, row in enumerate(ids):
+            words = [names[k] for names, k in zip(slots.values(), row.flatten().tolist(), strict=True)]
             shares = [] if confidence is None else [_decimals(p) for p in confidence[n].flatten().tolist()]
-            numbers = [f"{column[n]:.2f}" for column in columns.values()]
-            writer.writerow([f"{n / labels.frame_rate:.4f}", *numbers, *_interleaved(words, shares, confidence)])
+            values = [round(value, 5) for value in numbers[n].tolist()]
+            writer.writerow([f"{n / rate:.4f}", *values, *_interleaved(words, shares, confidence)])
 
 
-def _interleaved(words: Sequence[str], shares: Sequence[str], confidence: np.ndarray | None) -> list[str]:
+def _interleaved(words: Iterable[str], shares: Iterable[str], confidence: np.ndarray | None) -> list[str]:
     return list(words) if confidence is None else [text for pair in zip(words, shares, strict=True) for text in pair]
 
 

@@ -3,19 +3,20 @@
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from data.labels import Labels
-from data.notes import Notes, Track, name_of, parse_pitch, parse_pitch_class
+from data.notes import Notes, name_of, parse_pitch, parse_pitch_class, velocities_of
 from utils.config import InputError
 
 REST = "rest"
 LONGEST = 80  # characters of a file's name
-_NOTE = ("octave", "pitch")  # labels that are one word together
-_WHOLE = re.compile(r"[+-]?\d+")
+_NOTE = ("octave", "pitch")  # labels that are one word together, in the order of `Labels.places`
+_WHOLE = re.compile(r"[+-]?\d{1,9}")
 
 
 def parse(labels: Labels, words: Sequence[str]) -> Tensor:
@@ -98,12 +99,10 @@ def _note(labels: Labels, text: str) -> dict[str, int]:
 
 def _of_pitch(labels: Labels, pitch: int, text: str) -> list[int]:
     """Return the ids of the labels that tell a MIDI pitch, in the order of the run."""
-    columns = [place for place, (label, _) in enumerate(labels.classes) if label in _NOTE]
-    table = labels.ids(Notes(np.zeros(128), np.ones(128), np.arange(128), np.full(128, 80), np.zeros(128), (Track(),)))
-    if not 0 <= pitch <= 127 or table[pitch, 0] < 0:
-        low, high = (name_of(int(p)) for p in np.flatnonzero(table[:, 0] >= 0)[[0, -1]])
-        raise InputError(f"{text} is no note of this run: its notes lie within {low[0]}{low[1]} to {high[0]}{high[1]}")
-    return table[pitch, columns].tolist()
+    if not 0 <= pitch <= 127 or labels.places[pitch, 0] < 0:
+        raise InputError(f"{text} is no note of this run: its notes lie within {labels.span}")
+    told = dict(zip(_NOTE, labels.places[pitch].tolist(), strict=True))
+    return [told[label] for label, _ in labels.classes if label in told]
 
 
 def class_id(labels: Labels, label: str, word: str) -> int:
@@ -116,7 +115,7 @@ def class_id(labels: Labels, label: str, word: str) -> int:
     names = dict(labels.classes).get(label, ())
     if word in names:
         return names.index(word)
-    if word.isdecimal() and int(word) < len(names):
+    if re.fullmatch(r"\d{1,9}", word) and int(word) < len(names):
         return int(word)
     raise InputError(f"{word!r} is no {label} of this run, which knows {_listed(names)}")
 
@@ -157,6 +156,17 @@ def with_dynamics(labels: Labels, ids: Tensor, dynamics: str) -> Tensor:
     result = ids.clone()
     result[..., [label for label, _ in labels.classes].index("dynamics")] = place
     return torch.where(labels.sounding(ids)[..., None], result, ids)
+
+
+def notes_in(labels: Labels, notes: Notes, dynamics: str) -> Notes:
+    """Return `notes` at the nominal velocity of one dynamics, given by its name or its class id.
+
+    Raises
+    ------
+    InputError : the run has no such dynamics.
+    """
+    place = class_id(labels, "dynamics", dynamics)
+    return replace(notes, velocity=np.full(len(notes), velocities_of(dict(labels.classes)["dynamics"])[place]))
 
 
 def file_name(labels: Labels, ids: Tensor) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from data import representations
 from data.audio import SILENCE, Audio
-from data.labels import Labels
+from data.labels import VELOCITY, Labels
 from data.notes import Notes
 from data.recordings import Pair, Reference, reference, sounding
 from data.representations import NSGTMagnitude
@@ -58,8 +58,7 @@ def load(run: Path, device: torch.device, weights: str | None, iterations: int) 
 def load_classifier(run: Path, player: Player) -> LatentModel | None:
     """Return the direct network from signal to symbol that lies beside a run; None, with a warning, where there is none."""
     system, _, fingerprints = read_run(run)
-    module = SYSTEMS[system].load()
-    networks = module.baselines(player.model) if hasattr(module, "baselines") else {}
+    networks = SYSTEMS[system].baselines(player.model)
     try:
         if CLASSIFIER not in networks:
             raise InputError(f"{run}: its system has no {CLASSIFIER}")
@@ -169,12 +168,13 @@ def score(player: Player, heard: Heard, truth: Reference, tolerance: float, clas
     tolerance : s between onsets of notes that match.
     classifier : a direct network from signal to symbol, to be scored beside the model.
     """
-    labels, device, notes = player.representation("symbol"), player.device, sheet(truth.notes)
+    labels, device = player.representation("symbol"), player.device
+    notes = sheet(labels, truth.notes)
     result = FileScores(
         truth.counts(),
         note_matches(labels, truth, heard.notes, tolerance),
         _voicing(labels, heard, truth),
-        note_metrics.onset_deviations(notes, sheet(heard.notes)),
+        note_metrics.onset_deviations(notes, sheet(labels, heard.notes)),
     )
     rows = truth.playable
     frames, ids, result.group = heard.frames[rows], truth.ids[rows], truth.group[rows]
@@ -232,18 +232,20 @@ def _distances(player: Player, frames: Tensor, ids: Tensor) -> tuple[dict[str, d
     return {name: signal.compare(frames, version) for name, version in versions.items()}, 20 * math.log10(max(gain.item(), 1e-9))
 
 
-def sheet(notes: Notes) -> Sheet:
-    """Return notes as the metrics take them."""
-    return Sheet(notes.onset, notes.offset, notes.pitch, notes.velocity)
+def sheet(labels: Labels, notes: Notes) -> Sheet:
+    """Return what labels can tell of notes: without octaves all are of one, without dynamics all are equally loud."""
+    told = labels.pitch(labels.ids(notes))  # -1 where a note is none of the tables'
+    velocity = notes.velocity if "dynamics" in dict(labels.classes) else np.full(len(notes), VELOCITY)
+    return Sheet(notes.onset, notes.offset, np.where(told < 0, notes.pitch, told), velocity)
 
 
 def note_matches(labels: Labels, truth: Reference, notes: Notes, tolerance: float) -> dict[str, Matches | None]:
     """Return the matches of notes, whoever plays them; for several instruments also by onset with the right one playing."""
-    first, second = sheet(truth.notes), sheet(notes)
+    first, second = sheet(labels, truth.notes), sheet(labels, notes)
     result = note_metrics.matches(first, second, tolerance)
     if len(labels.instruments) > 1:
         owners = zip(truth.parts, [notes.track == i for i in range(len(labels.instruments))], strict=True)
-        right = sum(len(note_metrics.pairs(sheet(part), second.take(own), tolerance)) for part, own in owners)
+        right = sum(len(note_metrics.pairs(sheet(labels, part), second.take(own), tolerance)) for part, own in owners)
         result["onset_instrument"] = Matches(right, len(truth.notes), len(notes))
     return result
 

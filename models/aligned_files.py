@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from data.labels import Layer
 from data.notes import Notes
+from data.parts import Layer, assign
 from data.recordings import Reference
 from data.representations import SUBFRAMES
 from models.aligned import Heard
@@ -41,7 +41,7 @@ def resynthesise(player: Player, heard: Heard, truth: Reference, out: Path, name
     signal, labels = player.representation("signal"), player.representation("symbol")
     samples = round(heard.seconds * signal.sample_rate)
     points = math.ceil(heard.seconds * signal.frame_rate * SUBFRAMES) + 1
-    layers = labels.assign(truth.notes)
+    layers = assign(labels, truth.notes)
     scores = [player.score(labels, layer, number, points, signal.frame_rate * SUBFRAMES) for number, layer in enumerate(layers)]
     sounds = {
         "reconstructions": player.sound([heard.pieces], [Picture()]),
@@ -60,7 +60,7 @@ def draw(player: Player, heard: Heard, truth: Reference, path: Path) -> None:
     recording.add(heard.frames.numpy())
     for frames in player.magnitudes(heard.pieces):
         rebuilt.add(frames.numpy())
-    layers = labels.assign(truth.notes)
+    layers = assign(labels, truth.notes)
     images = {"recording": recording.image, "reconstruction": rebuilt.image}
     images["transfer from MIDI"] = sum(_played(player, layer, number, len(heard.frames)) for number, layer in enumerate(layers))
     make_folder(path.parent)

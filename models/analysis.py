@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -97,16 +96,16 @@ class Analyst:
 
     def __init__(self, run: Path, request: Request, device: torch.device):
         self.run, self.request, self.device = run, request, device
-        self.system, self.saved, self.fingerprints = read_run(run)
         self.model: LatentModel = load_run(run, device, request.weights)
-        self.module: ModuleType = SYSTEMS[self.system].load()
-        self.dataset: Dataset = self._datasets(request.dbroot or self.saved.dbroot, [request.split])[request.split]
+        self.system, self.saved, self.fingerprints = read_run(run)
+        self.dbroot = request.dbroot or self.saved.dbroot
+        self.dataset: Dataset = self._datasets(self.dbroot, [request.split])[request.split].plain()
 
     def _datasets(self, dbroot: str, splits: Sequence[str]) -> dict[str, Dataset]:
         where = {"dbroot": dbroot, "workers": self.request.workers}
         if self.request.cache:
             where["cache"] = self.request.cache
-        return self.module.datasets(replace(self.model.config, **where), splits)
+        return SYSTEMS[self.system].load().datasets(replace(self.model.config, **where), splits)
 
     @cached_property
     def home(self) -> dict[str, Dataset]:
@@ -116,7 +115,7 @@ class Analyst:
         ------
         InputError : they are not where they were, nor at ``--dbroot``.
         """
-        for dbroot in dict.fromkeys((self.saved.dbroot, self.request.dbroot)):
+        for dbroot in dict.fromkeys((self.saved.dbroot, self.dbroot)):
             try:
                 splits = self._datasets(dbroot, ("train", "valid"))
             except InputError as error:
@@ -124,7 +123,8 @@ class Analyst:
                 continue
             if all(self.fingerprints.get(name) == data.fingerprint() for name, data in splits.items()):
                 return splits
-        raise InputError(f"{self.run}: the notes that it was trained on are not at {self.saved.dbroot or 'the embedded corpus'}")
+        where = self.saved.dbroot or "the embedded corpus"
+        raise InputError(f"{self.run}: the notes that it was trained on are not at {where}: bring them, or train no baselines")
 
     def analyse(self, folder: Path) -> Analysis:
         """Return what was asked for, keeping sounds in ``folder/audio`` and baselines in the run."""
@@ -161,7 +161,7 @@ class Analyst:
     def _probe(self, observed: Observed) -> dict[str, dict[str, Estimate]]:
         """Return the accuracy of linear probes, nothing where there is nothing to fit them on."""
         try:
-            train = self.home["train"]
+            train = self.home["train"].plain()
         except InputError as error:
             log.warning("no linear probe: %s", error)
             return {}
@@ -171,12 +171,10 @@ class Analyst:
 
     def _networks(self) -> dict[str, LatentModel]:
         """Return this system's baselines, untrained, with seeded weights; none where it has none."""
-        if not hasattr(self.module, "baselines"):
-            return {}
         request = self.request
         devices.seed(request.seed, "weights")
         shared = {"epochs": request.epochs, "batch_size": request.batch_size, "seed": request.seed, "patience": baselines.PATIENCE}
-        return self.module.baselines(self.model, **shared, plot_epochs=0, save_epochs=request.epochs)
+        return SYSTEMS[self.system].baselines(self.model, **shared, plot_epochs=0, save_epochs=request.epochs + 1)
 
     def _train_baselines(self) -> None:
         for name, network in self._networks().items():

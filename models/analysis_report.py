@@ -1,7 +1,9 @@
 """What an analysis leaves on disk: analysis.json, tables, figures, and one page to look at and to listen to."""
 
 import csv
+import importlib.util
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -46,7 +48,7 @@ def write_all(found: Analysis, folder: Path) -> None:
     write_metrics(folder / "metrics.csv", found.metrics)
     for translation, labels in confusions(found.observed).items():
         for label, (counts, names) in labels.items():
-            _write_confusion(folder / f"confusion_{translation}_{label.replace(' ', '_')}.csv", counts.numpy(), names)
+            _write_confusion(folder / f"confusion_{translation}_{_file_name(label)}.csv", counts.numpy(), names)
     drawn = _draw(found, make_folder(folder / "figures")) if found.request.figures else {}
     where = f"{describe(found.request.split)} of {found.request.dbroot or found.config.dbroot or 'the embedded corpus'}"
     write(folder / "report.html", found.run.resolve().name, f"{found.system}, on {where}", list(_sections(found, drawn)))
@@ -70,6 +72,11 @@ def write_metrics(path: Path, metrics: Shown) -> None:
             for translation, scores in translations.items():
                 rows = ({"name": name, "translation": translation, "metric": metric, **score} for metric, score in scores.items())
                 writer.writerows(rows)
+
+
+def _file_name(label: str) -> str:
+    """Return a label, which a corpus names as it likes, as a part of the name of a file."""
+    return re.sub(r"[^\w.+#-]", "_", label)
 
 
 def _write_confusion(path: Path, counts: np.ndarray, names: Sequence[str]) -> None:
@@ -152,7 +159,7 @@ def _draw(found: Analysis, folder: Path) -> dict[str, Path]:
     for projection, (points, axes) in latents.maps(found.observed, found.request.projections, found.request.seed).items():
         for label, facet in found.observed.labels.items():
             ids = facet.ids[shown_rows].numpy()
-            name = f"latent_{projection}_{label.replace(' ', '_')}"
+            name = f"latent_{projection}_{_file_name(label)}"
             draw.latent_map(points, dict.fromkeys(points, ids), facet.names, label, axes, files(name), facet.order)
     if found.heard and found.heard.notes:
         asked, cents = zip(*((note.asked, np.nan if note.cents is None else note.cents) for note in found.heard.notes), strict=True)
@@ -164,7 +171,7 @@ def _draw(found: Analysis, folder: Path) -> dict[str, Path]:
         frequencies = found.frequencies
         draw.examples([(e.title, _few(e.spectra)) for e in found.examples], frequencies, files("examples"))
     rows_of_history = history.read(found.run / HISTORY)
-    if rows_of_history:
+    if rows_of_history and any(name.startswith("valid_") for name in rows_of_history[0]):
         for path in files("history"):
             figures.learning_curves(rows_of_history, path)
     return drawn
@@ -196,10 +203,12 @@ def _sections(found: Analysis, drawn: Mapping[str, Path]) -> Iterator[Section]:
         yield Section("Examples", [Text(EXAMPLES), listen, Table(heads, named), *pictures("examples")])
     if heard := pictures("generated_pitch", "loudness"):
         yield Section("Notes made from symbols", [Text(HEARD), *heard])
-    if drawn:
-        yield Section("Which class is taken for which", pictures("confusion"))
+    if confused := pictures("confusion"):
+        yield Section("Which class is taken for which", confused)
+    if drawn or found.probe:
         yield Section("Latent space", [Text(LATENT), *_probe(found), *pictures("latent")])
-        yield Section("Training", pictures("history"))
+    if trained := pictures("history"):
+        yield Section("Training", trained)
     lines = "\n".join(f"{name:<22}{shown(tuple(v) if isinstance(v, list) else v)}" for name, v in to_json(found.config).items())
     yield Section("Configuration", [Details("of the run", [Code(lines)]), Details("of this analysis", [Code(_request(found))])])
 
@@ -237,7 +246,9 @@ CAPTIONS = {
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Raise an InputError where a projection is unknown."""
+    """Raise an InputError where a projection is unknown, or its package absent."""
     for name in names:
         if name not in latents.PROJECTIONS:
             raise InputError(f"--projections {name}: is unknown; there are {' '.join(latents.PROJECTIONS)}")
+    if "umap" in names and not importlib.util.find_spec("umap"):
+        raise InputError(latents.NO_UMAP)

@@ -7,8 +7,10 @@ from pathlib import Path
 import torch
 
 from models.base import LatentModel
+from models.config import RESUMABLE
 from models.epochs import Dataset, batches
 from models.run_folder import BEST, HISTORY, LAST
+from models.runs import read_state
 from models.training import Trainer, fit
 from utils import history
 from utils.checkpoint import load_state, load_weights
@@ -20,7 +22,6 @@ log = logging.getLogger(__name__)
 
 RECORD = "baseline.json"  # what it was made from; another record means another training
 PATIENCE = 20  # epochs without improvement on validation
-IGNORED = {"dbroot", "cache", "workers"}  # of a run's configuration: where things are is no part of what they are
 
 
 def folder(run: Path, name: str) -> Path:
@@ -29,8 +30,8 @@ def folder(run: Path, name: str) -> Path:
 
 
 def record(name: str, run: LatentModel, fingerprints: dict[str, str]) -> dict:
-    """Return what a baseline is of, as JSON values: the configuration of the run, and fingerprints of its splits."""
-    decisive = {f.name for f in fields(run.config)} - IGNORED
+    """Return what a baseline is of, as JSON values: what decides the run's numbers, and fingerprints of its splits."""
+    decisive = {f.name for f in fields(run.config)} - RESUMABLE
     content = {key: value for key, value in to_json(run.config).items() if key in decisive}
     return {"baseline": name, "run": content, "fingerprints": fingerprints}
 
@@ -69,10 +70,10 @@ def load(network: LatentModel, of: dict, where: Path, device: torch.device) -> L
     ------
     InputError : there is none, or it is damaged or of another run.
     """
-    path = where / BEST
-    if not path.is_file():
+    if not (where / BEST).is_file():
         raise InputError(f"{where}: this baseline has not been trained; train it first")
     if read_json(where / RECORD) | of != read_json(where / RECORD):
         raise InputError(f"{where}: was trained on other data, or for another run; train it anew")
-    load_weights(network, load_state(path)["model"], path)
+    state, path = read_state(where, "best")
+    load_weights(network, state["model"], path)
     return network.to(device).eval()

@@ -5,6 +5,7 @@ used for sound and symbols by Chemla--Romeu-Santos, Ntalampiras, Esling, Haus an
 Bijective Signal-Symbol Translation", DAFx 2019). Both VAEs are trained together and gradients of the tie reach both.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -24,6 +25,8 @@ from models.crossmodal_slots import Slots
 from models.layers import Hidden, NormalHead, linear
 from models.losses import Normal
 from utils.paths import cache_folder
+
+log = logging.getLogger(__name__)
 
 
 class VAE(nn.Module):
@@ -272,6 +275,8 @@ def datasets(config: Config, splits: Sequence[str] = SPLITS) -> dict[str, Mixtur
     ------
     InputError : the corpus cannot be read or leaves no frame.
     """
+    if config.split == "frames":
+        log.warning("--split frames: frames of one note fall on both sides, so the scores say nothing about unseen notes")
     transform = representations(config)["signal"]
     sources: dict[str, list[Source]] = {split: [] for split in splits}
     for notes in config.corpus().select(config.instruments):

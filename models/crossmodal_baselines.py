@@ -50,7 +50,7 @@ class Baseline(LatentModel):
 
     def prepare(self, batches: Iterable[dict[str, Tensor]]) -> None:
         """Fit the standardisation on the training split."""
-        logs = torch.cat([batch["signal"].clamp_min(self.floor).log() for batch in batches])
+        logs = torch.cat([batch["signal"].to(self.centre.device).clamp_min(self.floor).log() for batch in batches])
         self.centre.copy_(logs.mean(0))
         self.extent.copy_((logs - self.centre).std().clamp_min(1e-6))
 
@@ -95,7 +95,7 @@ class PCAClassifier(Classifier):
         """Fit the standardisation and the components, scaled to variance 1, on the training split."""
         batches = list(batches)
         super().prepare(batches)
-        x = self.standardise(torch.cat([batch["signal"] for batch in batches]))
+        x = self.standardise(torch.cat([batch["signal"].to(self.centre.device) for batch in batches]))
         variance, vectors = torch.linalg.eigh(x.T.double().cov())
         order = variance.argsort(descending=True)[: self.config.components]
         self.components.copy_(vectors[:, order] / variance[order].clamp_min(1e-9).sqrt())
@@ -159,5 +159,6 @@ WIDTHS = {"conv_synth": 200}
 
 def baseline(name: str, run: Config, representations: dict[str, Representation], **training: object) -> Baseline:
     """Return the baseline called `name` for the configuration of a run; `training` are fields of `Direct`."""
-    own = {"components": run.dims[-1], "width": WIDTHS.get(name, run.hidden(2, 0)[0]), "plateau": 10}
+    components = min(run.dims[-1], representations["signal"].shape[0])
+    own = {"components": components, "width": WIDTHS.get(name, run.hidden(2, 0)[0]), "plateau": 10}
     return NETWORKS[name](Direct(**own, **training), run, representations)

@@ -1,6 +1,6 @@
 """Configuration of the crossmodal system: its flags, defaults and presets. Imports no torch."""
 
-import logging
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -11,8 +11,6 @@ from utils.paths import cache_folder
 
 if TYPE_CHECKING:
     from data.instruments import Corpus
-
-log = logging.getLogger(__name__)
 
 MODELS, LOSSES, CRITIC, TRANSFORM = "models", "losses", "critic", "transform"
 
@@ -139,7 +137,7 @@ class Config(TrainConfig):
     def _validate_frames(self) -> None:
         if self.frames == ("sustain",):
             return
-        numbers = [int(f) for f in self.frames if f.isdecimal()]
+        numbers = [int(f) for f in self.frames if re.fullmatch(r"\d{1,9}", f)]
         if len(numbers) < len(self.frames) or len(numbers) > 2 or (len(numbers) == 2 and numbers[0] >= numbers[1]):
             raise InputError(f"--frames {' '.join(self.frames)}: give A B with A < B, one number, 'sustain', or nothing for all")
 
@@ -172,8 +170,6 @@ class Config(TrainConfig):
         """
         if self.dbroot and self.soundfont:
             raise InputError("--soundfont: renders the embedded corpus, and --dbroot names another; give one of them")
-        if self.split == "frames":
-            log.warning("--split frames: frames of one note fall on both sides, so the scores say nothing about unseen notes")
         corpus = self.corpus()
         names = self.instruments or (corpus.most_common(),)
         notes = corpus.select(names)

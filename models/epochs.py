@@ -27,6 +27,9 @@ class Dataset(Protocol):
         A tensor for each modality, and ``item`` and ``group`` (B, G): the files that an example is of, and what of them is split.
         """
 
+    def plain(self) -> "Dataset":
+        """Return these examples as they are, without what training varies."""
+
     def passages(self, number: int, random: torch.Generator) -> Iterator[dict[str, Tensor]]:
         """Yield up to `number` batches of examples that follow each other in time."""
 

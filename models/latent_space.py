@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from data.labels import Labels
-from data.representations import SUBFRAMES, NSGTMagnitude
 from data.words import transposed
 from models.rendering import Player
 from utils.config import InputError
@@ -74,11 +73,6 @@ class Space:
         if self.labels is None:
             raise InputError("this run names nothing: move along its axes")
         return self.labels
-
-
-def full_scale(signal: NSGTMagnitude) -> float:
-    """Return the modulus that a sine of amplitude 1 has."""
-    return signal.hop / SUBFRAMES / 2
 
 
 def survey(player: Player) -> Space:

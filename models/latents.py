@@ -1,6 +1,5 @@
 """What latents hold: how much each dimension is used, what a linear probe reads off them, and maps of them."""
 
-import logging
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,12 +9,11 @@ from torch import Tensor
 from models.evaluation import Estimate, Observed, Scores, estimate
 from models.losses import Normal
 from utils.config import InputError
+from utils.metrics import ACTIVE
 
-log = logging.getLogger(__name__)
-
-ACTIVE = 0.01  # variance of a used dimension's means
 PROBED = 10000  # examples that a probe is fitted on, at most
 MAPPED = 4000  # and of each modality in a map
+NO_UMAP = "--projections umap: the package umap-learn is not installed; pip install umap-learn"
 
 
 def use(posterior: Normal) -> dict[str, list[float]]:
@@ -97,7 +95,7 @@ def _umap(x: np.ndarray, seed: int) -> tuple[np.ndarray, tuple[str, str]]:
     try:
         from umap import UMAP
     except ImportError:
-        raise InputError("--projections umap: the package umap-learn is not installed; pip install umap-learn") from None
+        raise InputError(NO_UMAP) from None
     return UMAP(random_state=seed, n_jobs=1).fit_transform(x), ("UMAP 1", "UMAP 2")
 
 

@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 
 from data.labels import Labels
+from data.notes import velocities_of
 from data.representations import SUBFRAMES, NSGTMagnitude
 from data.transcription import levels
 from models.base import LatentModel
 from models.evaluation import Estimate, Scores, estimate
 from utils import metrics
 from utils.cli import progress
-from utils.pitch import cents_between, fundamental, hertz_of
+from utils.pitch import IN_TUNE, cents_between, fundamental, hertz_of
 
 HELD = 1.0  # s that a generated note sounds
-TOLERANCE = 50.0  # cents
 OCTAVE = 12  # semitones below an instrument's lowest note in which a pitch is still looked for
 
 
@@ -53,10 +53,12 @@ class Listened:
         """Return the share of notes within 50 cents, and the share of pairs of dynamics of one pitch in the right order."""
         cents = torch.tensor([np.nan if note.cents is None else note.cents for note in self.notes])
         each = torch.arange(len(self.notes))[:, None]
-        found = {"within_50_cents": estimate(Scores((cents.abs() <= TOLERANCE).double(), each), seed)} if len(cents) else {}
+        found = {"within_50_cents": estimate(Scores((cents.abs() <= IN_TUNE).double(), each), seed)} if len(cents) else {}
         if self.loudness and len(self.dynamics) > 1:
             share = metrics.concordance(torch.tensor([pitch.levels for pitch in self.loudness]))
-            found["loudness_order"] = estimate(Scores(share, torch.arange(len(share))[:, None]), seed)
+            share = share[~share.isnan()]  # a pitch of one dynamics has no order
+            if len(share):
+                found["loudness_order"] = estimate(Scores(share, torch.arange(len(share))[:, None]), seed)
         return found
 
     def json(self) -> dict:
@@ -72,12 +74,14 @@ class Listened:
 def listen(model: LatentModel, symbols: Tensor, iterations: int) -> Listened:
     """Let a model with the modalities signal and symbol play the notes among `symbols` (N, I, L), each instrument alone.
 
-    Of a mixture that was never shown a silent source nothing can be played alone, and nothing is.
+    Of a mixture that was never shown a silent source nothing can be played alone, and nothing is; nor where labels tell no octave.
     """
     signal, labels = model.representations["signal"], model.representations["symbol"]
-    order = [label for label, _ in labels.classes]
-    notes, loudness, dynamics = [], [], dict(labels.classes).get("dynamics", ())
-    if not labels.pitched or (len(labels.instruments) > 1 and not labels.silence):
+    tables, notes, loudness = dict(labels.classes), [], []
+    dynamics = tables.get("dynamics", ())
+    rising = np.argsort(velocities_of(dynamics), kind="stable")  # a corpus may list its dynamics in any order
+    dynamics = tuple(dynamics[k] for k in rising)
+    if not {"pitch", "octave"} <= set(tables) or (len(labels.instruments) > 1 and not labels.silence):
         return Listened([], [], dynamics)
     for i, instrument in enumerate(labels.instruments):
         ids = symbols[labels.sounding(symbols)[:, i], i].unique(dim=0)
@@ -87,8 +91,8 @@ def listen(model: LatentModel, symbols: Tensor, iterations: int) -> Listened:
         lowest, spectra = hertz_of(labels.pitch(ids.numpy()).min() - OCTAVE), played(model, ids, i)
         for row, spectrum in zip(progress(ids, desc=f"listening to {instrument}", unit="note"), spectra, strict=True):
             notes.append(_generated(labels, signal, instrument, row, spectrum, lowest, iterations))
-        if "dynamics" in order:
-            loudness += _loudness(model, labels, signal, i, ids, order.index("dynamics"))
+        if dynamics:
+            loudness += _loudness(model, i, ids, rising)
     return Listened(notes, loudness, dynamics)
 
 
@@ -110,11 +114,10 @@ def _generated(
     return Generated(instrument, labels.word(ids.tolist()), asked, hertz and round(hertz, 2), cents)
 
 
-def _loudness(
-    model: LatentModel, labels: Labels, signal: NSGTMagnitude, instrument: int, ids: Tensor, place: int
-) -> Sequence[Loudness]:
-    """Return the levels of each pitch among ids (N, L) in every dynamics; NaN in those that none of them has."""
-    count = len(labels.classes[place][1])
+def _loudness(model: LatentModel, instrument: int, ids: Tensor, rising: np.ndarray) -> Sequence[Loudness]:
+    """Return the levels of each pitch among ids (N, L) in the dynamics `rising` (K,); NaN in those that none of them has."""
+    signal, labels, count = model.representations["signal"], model.representations["symbol"], len(rising)
+    place = [label for label, _ in labels.classes].index("dynamics")
     others = ids.clone()
     others[:, place] = 0
     pitches = others.unique(dim=0)
@@ -124,4 +127,6 @@ def _loudness(
     heard[:, np.setdiff1d(np.arange(count), ids[:, place])] = np.nan  # the model may never have met them
     words = [labels.word(row).partition(":")[0] for row in pitches.tolist()]
     name = labels.instruments[instrument]
-    return [Loudness(name, word, tuple(round(float(db), 2) for db in row)) for word, row in zip(words, heard, strict=True)]
+    return [
+        Loudness(name, word, tuple(round(float(db), 2) for db in row)) for word, row in zip(words, heard[:, rising], strict=True)
+    ]

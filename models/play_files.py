@@ -9,8 +9,10 @@ import numpy as np
 
 from data.audio import stream
 from data.notes import Notes
+from data.parts import assign, score
 from data.representations import SUBFRAMES, Heard
 from data.transcription import transcribe, write_table
+from data.words import notes_in
 from models.rendering import Counted, Player, up_to, write_sound
 from utils.config import InputError
 from utils.play_figures import Picture, spectrograms_and_roll
@@ -55,14 +57,14 @@ def midi(player: Player, path: Path, target: Path, args: Namespace) -> list[str]
     check_beside(path, target)
     signal, labels = player.representation("signal"), player.representation("symbol")
     notes = Notes.load(path).transpose(args.transposition)
-    notes = labels.with_dynamics(notes, args.dynamics) if args.dynamics else notes
-    layers, seconds = labels.assign(notes), notes.duration
+    notes = notes_in(labels, notes, args.dynamics) if args.dynamics else notes
+    layers, seconds = assign(labels, notes), notes.duration
     rate, pictures = signal.frame_rate * SUBFRAMES, [Picture() for _ in layers]
     points = math.ceil(seconds * rate) + 1  # so that rounding leaves no sample out
     scores = [player.score(labels, layer, number, points, rate) for number, layer in enumerate(layers)]
     sound = up_to(player.sound(scores, pictures, fine=True), lambda: round(seconds * signal.sample_rate))
     write_sound(Path(f"{target}.wav"), sound, signal.sample_rate, seconds)
-    write_table(Path(f"{target}.csv"), *labels.score(layers, seconds))
+    write_table(Path(f"{target}.csv"), *score(labels, layers, seconds))
     if args.graphs:
         images = {"": sum(picture.image for picture in pictures)}
         names = [track.name or f"track {number}" for number, track in enumerate(notes.tracks, 1)]

@@ -1,5 +1,7 @@
 """The mode `free_navigation`: explore a latent space by keys or by a script, hear it, and write what was recorded."""
 
+import contextlib
+import io
 import itertools
 import logging
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from models.latent_space import full_scale, survey
+from models.latent_space import survey
 from models.navigation import Navigation, Script
 from models.pilot import Pilot
 from models.play_paths import write_path
@@ -21,6 +23,7 @@ from utils.loudspeaker import Loudspeaker
 
 log = logging.getLogger(__name__)
 
+LONGEST = 2**24  # characters of a script
 RESULTS = (".txt", ".wav", ".mid", ".csv", ".pdf")
 HELD, ITERATIONS = 48, 5  # frames of a grain of live sound, and how often its phase is refined
 LOUDNESS = 0.3  # about the amplitude of the loudest of live sounds
@@ -35,7 +38,7 @@ def free_navigation(player: Player, folder: Path, args: Namespace) -> list[str]:
     """
     if args.script and args.replay:
         raise InputError("give either --script or --replay")
-    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    terminal = all(stream and stream.isatty() for stream in (sys.stdin, sys.stdout))  # None where it is closed
     if not (args.script or args.replay or terminal):
         raise InputError(
             "there is no terminal to show this on: give a script with --script FILE, or --script - to read it from stdin"
@@ -63,12 +66,16 @@ def free_target(folder: Path) -> Path:
 
 def _read(given: Path) -> tuple[list[str], str]:
     """Return the lines of a script, "-" being stdin, and its name."""
-    if str(given) == "-":
-        return sys.stdin.read().splitlines(), "stdin"
+    name = "stdin" if str(given) == "-" else str(given)
     try:
-        return given.read_text(encoding="utf-8").splitlines(), str(given)
+        with contextlib.nullcontext(sys.stdin or io.StringIO()) if name == "stdin" else open(given, encoding="utf-8-sig") as file:
+            text = file.read(LONGEST + 1)
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{given}: cannot be read as a script ({getattr(error, 'strerror', '') or 'it is no text'})") from None
+        raise InputError(f"{name}: cannot be read as a script ({getattr(error, 'strerror', '') or 'it is no text'})") from None
+    if len(text) > LONGEST or "\x00" in text:
+        wrong = "is no text" if "\x00" in text else f"has more than {LONGEST:,} characters"
+        raise InputError(f"{name}: cannot be read as a script (it {wrong})")
+    return text.splitlines(), name
 
 
 def _save(navigation: Navigation, target: Path) -> list[str]:
@@ -81,7 +88,7 @@ def _save(navigation: Navigation, target: Path) -> list[str]:
 def _show(navigation: Navigation, target: Path, script: Script | None) -> None:
     """Let a session be seen, heard and steered; it is saved however it ends."""
     signal = navigation.space.player.representation("signal")
-    gain = LOUDNESS / (navigation.space.spectra().norm(dim=1).max().item() / full_scale(signal) + 1e-9)
+    gain = LOUDNESS / (navigation.space.spectra().norm(dim=1).max().item() / signal.full_scale + 1e-9)
 
     def grain(spectrum: Tensor) -> np.ndarray:
         return gain * signal.invert(spectrum.expand(HELD, -1), ITERATIONS).samples

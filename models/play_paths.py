@@ -3,7 +3,6 @@
 A path has one latent for each time point of the transform, ten a frame: at the defaults 313 a second.
 """
 
-import csv
 import itertools
 import math
 from argparse import Namespace
@@ -16,12 +15,11 @@ from torch import Tensor
 from data.labels import Labels
 from data.notes import Notes
 from data.representations import SUBFRAMES
-from data.transcription import transcribe
+from data.transcription import transcribe, write_table
 from data.words import file_name, parse, transposed, with_dynamics
 from models.rendering import Player, write_sound
 from utils.config import InputError
 from utils.device import generator
-from utils.files import atomic
 from utils.play_figures import Picture, spectrograms_and_roll
 from utils.trajectories import circle, helix, interpolate, line, spiral
 
@@ -35,8 +33,8 @@ def sequence(player: Player, folder: Path, args: Namespace) -> list[str]:
     labels, ids = _asked(player, args)
     z = player.latents(ids, "symbol", range(len(ids)))
     gain = torch.as_tensor(labels.sounding(ids)).any(1).float()
-    held = (column.repeat_interleave(args.n_steps, 0) for column in (z, gain))
-    return write_path(player, next(held), folder / file_name(labels, ids), args.graphs, next(held))
+    z, gain = (column.repeat_interleave(args.n_steps, 0) for column in (z, gain))
+    return write_path(player, z, folder / file_name(labels, ids), args.graphs, gain)
 
 
 def morphing(player: Player, folder: Path, args: Namespace) -> list[str]:
@@ -102,7 +100,9 @@ def write_path(player: Player, z: Tensor, target: Path, graphs: bool | int, gain
     sound = player.sound([pieces], [picture], fine=True)
     louder = write_sound(Path(f"{target}.wav"), sound, signal.sample_rate, len(z) / rate, AUDIBLE)
     ids, confidence, level = map(np.concatenate, zip(*record, strict=True))
-    _write_table(Path(f"{target}.csv"), labels, rate, z.cpu().numpy(), ids, confidence)
+    latents = z.cpu().numpy()
+    columns = {f"z{number}": column for number, column in enumerate(latents.T, 1)}
+    write_table(Path(f"{target}.csv"), labels, ids, confidence, columns, rate)
     made, notes = [".wav", ".csv"], Notes.empty()
     if labels.pitched:
         middle = slice(min(SUBFRAMES, len(z)) // 2, None, SUBFRAMES)  # of each frame, as transcription goes by frames
@@ -113,23 +113,5 @@ def write_path(player: Player, z: Tensor, target: Path, graphs: bool | int, gain
     if graphs:
         made.append(".pdf")
         tracks, images = labels.instruments if labels.pitched else (), {"": picture.image}
-        spectrograms_and_roll(
-            Path(f"{target}.pdf"), images, signal.frequencies, vars(notes), tracks, len(z) / rate, z.cpu().numpy()
-        )
+        spectrograms_and_roll(Path(f"{target}.pdf"), images, signal.frequencies, vars(notes), tracks, len(z) / rate, latents)
     return [f"{target}{end}" for end in made]
-
-
-def _write_table(path: Path, labels: Labels, rate: float, z: np.ndarray, ids: np.ndarray, confidence: np.ndarray) -> None:
-    """Write a row a time point: time in s, latents (N, Z), and each label's class with its probability, (N, I, L) both."""
-    columns = [
-        (f"{instrument} {label}", [*names, "silent"]) for instrument in labels.instruments for label, names in labels.classes
-    ]
-    heads = [text for head, _ in columns for text in (head, f"{head} probability")]
-    with atomic(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["time", *(f"z{number}" for number in range(1, z.shape[1] + 1)), *heads])
-        for n, latent in enumerate(z):
-            classes = [names[k] for (_, names), k in zip(columns, ids[n].flatten().tolist(), strict=True)]
-            shares = ["" if p != p else f"{p:.3f}" for p in confidence[n].flatten().tolist()]
-            named = [text for pair in zip(classes, shares, strict=True) for text in pair]
-            writer.writerow([f"{n / rate:.4f}", *(f"{value:.5f}" for value in latent.tolist()), *named])

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from data.audio import Writer
-from data.labels import Labels, Layer
+from data.labels import Labels
+from data.parts import Layer, held, of_notes
 from data.representations import SUBFRAMES, Heard, Representation
 from data.transcription import FLOOR_DB, levels
 from models.base import LatentModel
@@ -115,7 +116,7 @@ class Player:
     def _level(self, x: Tensor) -> np.ndarray:
         """Return the A-weighted levels (n,) in dB of frames (n, F) that no samples are known of."""
         signal = self.representation("signal")
-        return levels(x.numpy(), signal.frequencies, signal.hop / SUBFRAMES / 2).astype(np.float32)
+        return levels(x.numpy(), signal.frequencies, signal.full_scale).astype(np.float32)
 
     def magnitudes(self, pieces: Iterable[Piece]) -> Iterator[Tensor]:
         """Yield the frames (n, F) of each piece, linear, on the CPU."""
@@ -142,12 +143,12 @@ class Player:
     def score(self, labels: Labels, layer: Layer, number: int, length: int, rate: float) -> Iterator[Piece]:
         """Yield `length` time points, at `rate` a second, of the labels of one layer of a score, the `number`-th."""
         for start in range(0, length, BLOCK):
-            note, gain = labels.held(layer, start, min(start + BLOCK, length), rate)
+            note, gain = held(labels, layer, start, min(start + BLOCK, length), rate)
             chords, weight = superposed(note, gain) if labels.silence else together(note, gain)
             row, place = np.nonzero(weight > 0)
             unique, column = np.unique(chords[row, place], axis=0, return_inverse=True)
             mix = _sparse(*map(torch.from_numpy, (row, column, weight[row, place])), (len(note), len(unique))).float()
-            ids = labels.of_notes(layer, unique)
+            ids = of_notes(labels, layer, unique)
             if not labels.silence:
                 ids = torch.where(labels.sounding(ids)[..., None], ids, 0)  # of an instrument that never plays
             keys = [(number, *chord) for chord in unique.tolist()]

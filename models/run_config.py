@@ -32,6 +32,7 @@ def read_run(folder: Path) -> tuple[str, TrainConfig, dict[str, str]]:
         or not isinstance(system, str)
         or system not in SYSTEMS
         or not isinstance(content.get("config"), dict)
+        or not isinstance(content.get("fingerprints", {}), dict)
     ):
         raise InputError(
             f"{folder / CONFIG}: format {content.get('format')!r}, system {system!r}: not of this version, or it may be damaged"

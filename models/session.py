@@ -12,7 +12,8 @@ from models.epochs import Dataset, batches
 from models.evaluation import means, observe, passes
 from models.reporting import Reporter
 from models.run_config import read_run, write_run
-from models.run_folder import BEST, HISTORY, LOCK, METRICS
+from models.run_folder import BEST, HISTORY, LAST, LOCK, METRICS
+from models.runs import parameters, read_state
 from models.systems import SYSTEMS
 from models.training import Interrupted, Trainer, fit
 from utils import device as devices
@@ -36,12 +37,13 @@ class Session:
     tensorboard: bool = False
 
 
+@devices.within_memory("take less, as of --hidden_dims_1, --bins_per_octave or --batch_size")
 def train(session: Session, device_name: str, threads: int) -> int:
     """Train one run and report on its test split; return the exit code.
 
     Raises
     ------
-    InputError : the configuration, the corpus, the state or the folder will not do, or training diverges.
+    InputError : the configuration, the corpus, the state, the folder or the memory will not do, or training diverges.
     """
     ranks, device = devices.join(devices.select(device_name))
     devices.set_threads(threads)
@@ -50,6 +52,8 @@ def train(session: Session, device_name: str, threads: int) -> int:
         module = SYSTEMS[session.system].load()
         with ranks.in_turn():
             config, folder, start = session.configure()
+            if start:
+                parameters(start.parent)  # an InputError where its configuration is damaged
             splits = module.datasets(config)
         log.info("%s: %s", folder, ", ".join(f"{len(data)} {split} examples" for split, data in splits.items()))
         devices.seed(config.seed, "weights")
@@ -75,16 +79,18 @@ def _open(session: Session, trainer: Trainer, splits: dict[str, Dataset], start:
 
     Raises
     ------
-    InputError : the state is damaged or does not fit, or the corpus of a resumed run has changed.
+    InputError : the state is damaged or does not fit, the corpus of a resumed run has changed, or a new run is there already.
     """
     config, folder = trainer.model.config, trainer.run
+    if not session.resume and (folder / LAST).exists():  # since it was looked for, as preparing a corpus takes long
+        raise InputError(f"{folder}: another process has trained here meanwhile; --resume it, or choose another --name")
     prints = {split: data.fingerprint() for split, data in splits.items()}
     if session.resume and read_run(folder)[2] != prints:
         raise InputError(f"{folder}: its corpus has changed since; start a new run from it with --load {folder}")
     if start is None:
         trainer.model.prepare(batches(splits["train"], 4 * config.batch_size, config.seed, 0))
     elif start.name == BEST:
-        load_weights(trainer.model, load_state(start)["model"], start)
+        load_weights(trainer.model, read_state(start.parent, "best")[0]["model"], start)
     else:
         trainer.restore(load_state(start), start)
         if not continues(config, prints, start.parent):
@@ -109,7 +115,7 @@ def _test(trainer: Trainer, dataset: Dataset) -> dict[str, float]:
     """Return the scores of the best weights on the test split, and write them into the run."""
     best = trainer.run / BEST
     if best.exists():
-        load_weights(trainer.model, load_state(best)["model"], best)
+        load_weights(trainer.model, read_state(trainer.run, "best")[0]["model"], best)
     result = means(observe(trainer.model.eval(), passes(dataset, 1, 0), trainer.device))
     write_json(trainer.run / METRICS, result)
     return result

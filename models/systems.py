@@ -3,9 +3,13 @@
 import importlib
 from dataclasses import dataclass
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from models import crossmodal_config
 from models.config import TrainConfig
+
+if TYPE_CHECKING:
+    from models.base import LatentModel
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,11 @@ class System:
     def load(self) -> ModuleType:
         """Import and return the system's module."""
         return importlib.import_module(self.module)
+
+    def baselines(self, model: "LatentModel", **training: object) -> "dict[str, LatentModel]":
+        """Return the networks that a model is compared with, by name, untrained; `training` are fields of `TrainConfig`."""
+        module = self.load()
+        return module.baselines(model, **training) if hasattr(module, "baselines") else {}
 
 
 SYSTEMS = {

@@ -53,6 +53,15 @@ class Position:
     sums: dict[str, float] = field(default_factory=dict)  # over the current epoch's batches, of the terms
 
 
+def _position(saved: dict[str, Any]) -> Position:
+    """Return a position that was saved; TypeError where it is none."""
+    position = Position(**saved)
+    wrong = [name for name, value in vars(Position()).items() if not isinstance(getattr(position, name), type(value))]
+    if wrong:
+        raise TypeError(f"its {wrong[0]} is {getattr(position, wrong[0])!r:.40}")
+    return position
+
+
 class Trainer:
     """A model, its optimizers and where they stand: what a save holds."""
 
@@ -168,11 +177,11 @@ class Trainer:
             for name, optimizer in self.optimizers.items():
                 optimizer.load_state_dict(state["optimizers"][name])
                 self.schedules[name].load_state_dict(state["schedules"][name])
-            self.at = Position(**state["position"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: is not the state of this model ({error})") from None
-        if state["ranks"] != self.ranks.size:
-            raise InputError(f"{path}: was trained by {state['ranks']} processes, not {self.ranks.size}; start as many")
+            self.at, ranks = _position(state["position"]), state["ranks"]
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise InputError(f"{path}: is not the state of this model ({error}); it may be damaged") from None
+        if ranks != self.ranks.size:
+            raise InputError(f"{path}: was trained by {ranks} processes, not {self.ranks.size}; start as many")
 
     def renew(self) -> None:
         """Keep weights, moments and counts, but begin the epoch, the rates, the schedules and the search of the best anew."""

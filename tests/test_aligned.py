@@ -160,6 +160,15 @@ def test_dynamics_of_one_velocity_say_nothing(player, tmp_path):
     assert together["notes"]["onset_velocity"]["reference"] == 4 and together["notes"]["onset"]["reference"] == 8
 
 
+def test_only_what_labels_tell_is_compared():
+    notes = Notes([0, 1, 2], [1, 2, 3], [57, 69, 62], [40, 80, 90], [0, 0, 0], (Track(),))
+    whole = Labels((("octave", ("3", "4")), ("pitch", ("A", "C")), ("dynamics", ("p", "f"))), ("flute",), False, 30.0)
+    assert aligned.sheet(whole, notes).pitch.tolist() == [57, 69, 62] and aligned.sheet(whole, notes).dynamic
+    classes = Labels((("pitch", ("A", "C")),), ("flute",), False, 30.0)
+    assert aligned.sheet(classes, notes).pitch.tolist() == [69, 69, 62]  # D is none of the tables'
+    assert not aligned.sheet(classes, notes).dynamic
+
+
 def test_totals_add_up(player, tmp_path):
     parts = [scored(player, write_piece(tmp_path, name, MELODY[:n])) for name, n in (("a", 1), ("b", 3))]
     together = summary(parts, 0)

@@ -10,8 +10,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
-from utils.checkpoint import load_state, load_weights, save_state
+from utils.checkpoint import FORMAT, load_state, load_weights, save_state
 from utils.config import InputError
 from utils.files import atomic, write_text
 
@@ -107,10 +108,20 @@ def test_a_pickle_is_refused_and_not_executed(tmp_path):
     assert not canary.exists()
 
 
+@pytest.mark.parametrize("plain", ['{"pairs": 5}', '{"pairs": [[[], 1]]}', '{"other": 1}', "[[]", '{"__tensor__": []}'])
+def test_an_impossible_state_is_refused(tmp_path, plain):
+    save_file({"0": torch.zeros(2)}, tmp_path / "s", metadata={"format": FORMAT, "state": plain})
+    with pytest.raises(InputError, match="is damaged"):
+        load_state(tmp_path / "s")
+
+
 def test_weights_of_another_model_are_refused(tmp_path):
     layer = torch.nn.Linear(2, 3)
     for wrong in ({}, {"weight": torch.zeros(3, 2)}, {"weight": torch.zeros(2, 2), "bias": torch.zeros(3)}):
         with pytest.raises(InputError, match="do not fit"):
+            load_weights(layer, wrong, tmp_path)
+    for wrong in (None, [torch.zeros(3)], {"weight": 1, "bias": torch.zeros(3)}):
+        with pytest.raises(InputError, match="holds no weights"):
             load_weights(layer, wrong, tmp_path)
     with pytest.raises(InputError, match="not finite"):
         load_weights(layer, {"weight": torch.full((3, 2), torch.nan), "bias": torch.zeros(3)}, tmp_path)

@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 import wave
 from pathlib import Path
 
@@ -132,6 +133,9 @@ def test_tables_that_cannot_be_used_are_named(tmp_path):
     refused("holds no notes", notes_csv(tmp_path, "file,instrument,midi\n"))
     (tmp_path / "notes.csv").write_bytes(b"file,instrument,midi\n\xff\xfe,x,60\n")
     refused("not a table", tmp_path)
+    (tmp_path / "notes.csv").unlink()
+    os.mkfifo(tmp_path / "notes.csv")
+    refused("is no file", tmp_path)
 
 
 # ---- TinySOL, OrchideaSOL
@@ -221,6 +225,8 @@ def test_any_name_can_be_asked(stem):
 
 def test_folder_of_named_files(tmp_path, caplog):
     sounds(tmp_path, "x/flute_As4_1_forte_normal.mp3", "Piano.pp.Bb3.aiff", "Vc-ord-A#2-mf-2c-T23u.WAV")
+    os.mkfifo(tmp_path / "flute_C4_1_forte_normal.wav")
+    (tmp_path / "flute_C5_1_forte_normal.wav").mkdir()
     sounds(tmp_path, "flute_A4_1_crescendo_normal.mp3", "Flute.vib.ff.B3B4.aif", ".hidden_A4_1_forte_normal.wav", "README.txt")
     with caplog.at_level(logging.WARNING):
         corpus = read(tmp_path)

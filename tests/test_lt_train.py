@@ -256,6 +256,7 @@ def test_what_does_not_go_together_is_said(train):
         (["--resume", folder, "--name", "x"], "name"),
         (["--load_epoch", "best"], "load_epoch"),
         (["--name", "../x"], "name"),
+        (["--name", ".."], "name"),
         (["--resume", folder, "--load", folder], "not allowed with"),
         (["--no_such_flag"], "no_such_flag"),
         (["--epochs", "many"], "epochs"),
@@ -280,6 +281,15 @@ def test_one_process_at_a_time_trains_in_a_run(train):
         resume(folder, "--epochs", 4)
 
 
+def test_a_run_that_has_come_meanwhile_is_kept(train, monkeypatch):
+    _, folder, _ = train()
+    before = (folder / LAST).read_bytes()
+    monkeypatch.setattr(lt_train, "LAST", "none")  # so that it is not seen when the folder is looked at first
+    with pytest.raises(InputError, match="meanwhile"):
+        train()
+    assert (folder / LAST).read_bytes() == before
+
+
 def test_tensorboard_is_optional(train, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(InputError, match="pip install tensorboard"):
@@ -294,10 +304,15 @@ def test_tensorboard_is_optional(train, monkeypatch):
         (["--dbroot", "no/such/folder"], "no/such/folder"),
         (["--dbroot", __file__], "test_lt_train"),
         (["--frames", "5000"], "frame"),
+        (["--frames", "5" * 5000], "--frames"),
+        (["--load_epoch", "5" * 5000], "load_epoch"),
         (["--lr", "1e15"], "became|not finite"),
+        (["--hidden_dims_1", 10**9], "not enough memory.*--hidden_dims_1"),
+        (["--hidden_dims_1", 2**53], "not enough memory"),
         (["--device", "cuda:99"], "cuda:99"),
         (["--device", "abacus"], "abacus"),
         (["--time_budget", "-1"], "time_budget"),
+        (["--threads", 10**8], "--threads"),
         (["--load", "no/such/run"], "no/such/run"),
         (["--dims", "0"], "dims"),
         (["--cache", __file__], "test_lt_train"),

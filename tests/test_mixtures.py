@@ -29,6 +29,10 @@ def spectra(notes, frames=5, value=None):
     return Spectra(np.cumsum([0, *map(len, rows)]), np.concatenate(rows), ("",) * len(notes))
 
 
+def spectra_of_bands(notes, bands):
+    return Spectra(np.arange(len(notes) + 1), np.ones((len(notes), bands), np.float32), ("",) * len(notes))
+
+
 NOTES = [note(i, d) for i in range(30) for d in ("p", "f")]
 
 
@@ -176,6 +180,18 @@ def test_transposition_moves_labels_with_the_spectrum():
     assert set(semitones.tolist()) == set(range(-3, 4))
     assert torch.equal(moved.argmax(1), peak + (semitones * 48.014 / 12).round().long())
     assert torch.equal(labels[:, 2], symbol[:, 2])
+
+
+def test_plain_mixtures_are_as_they_were_recorded():
+    transform = NSGTMagnitude()
+    notes = [note(i) for i in range(30)]
+    frames = source(notes, spectra_of_bands(notes, transform.shape[0]), CLASSES, (), "train")
+    varied = Mixtures([frames], augment=Transposition.of(2, 0.0, transform, CLASSES))
+    rows = torch.arange(len(frames))[:, None]
+    batch, plain = (kind.batch(rows, torch.Generator().manual_seed(0)) for kind in (varied, varied.plain()))
+    assert not torch.equal(batch["symbol"], plain["symbol"])
+    assert torch.equal(plain["symbol"][:, 0], frames.symbol) and torch.equal(plain["signal"], frames.fetch(rows[:, 0]))
+    assert varied.fingerprint() == varied.plain().fingerprint()
 
 
 def test_detuning_leaves_the_labels():

@@ -223,6 +223,8 @@ def test_transpose_leaves_drums():
     assert Notes.empty().transpose(5).pitch.tolist() == []
     with pytest.raises(InputError, match="by less"):
         piece.transpose(68)
+    with pytest.raises(InputError, match="transpose by less"):
+        piece.transpose(10**30)
 
 
 def test_merge_keeps_tracks_apart():

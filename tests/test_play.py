@@ -337,7 +337,7 @@ def test_what_would_clip_is_made_softer(tmp_path, caplog):
         ([(0, 1, 40, 80, 0)], (Track("kit", 0, True),), (), "only drums"),
         ([(0, 1, 20, 80, 0)], FLUTE, (), "C4 to B5: transpose"),
         ([(0, 1, 69, 80, 0)], FLUTE, ("-t", 100), "transpose by less"),
-        ([(0, 1, 69, 80, 0)], FLUTE, ("-d", "loud"), "this run knows 0 p, 1 f"),
+        ([(0, 1, 69, 80, 0)], FLUTE, ("-d", "loud"), "which knows 0 p, 1 f"),
     ],
 )
 def test_scores_that_cannot_be_played(run, tmp_path, capsys, rows, tracks, arguments, message):

@@ -72,7 +72,12 @@ def test_a_session_is_replayed_and_replaces_nothing(run, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("script", "told"),
-    [("home\nto H4\n", "walk.txt, line 2: "), ("fly\n", "line 1: 'fly' is no command"), (b"\xff\xfe\x00", "it is no text")],
+    [
+        ("home\nto H4\n", "walk.txt, line 2: "),
+        ("fly\n", "line 1: 'fly' is no command"),
+        (b"\xff\xfe\x00", "it is no text"),
+        (b"save a\0b\n", "it is no text"),
+    ],
 )
 def test_bad_scripts_are_one_line(run, tmp_path, capsys, script, told):
     (tmp_path / "walk.txt").write_bytes(script if isinstance(script, bytes) else script.encode())
@@ -88,6 +93,18 @@ def test_without_a_terminal_a_script_is_asked_for(run, tmp_path, capsys, monkeyp
     assert "--script FILE" in capsys.readouterr().err
     assert navigate("-m", run, "-o", tmp_path, "--script", "a", "--replay", "b") == 2
     assert navigate("-m", run, "-o", tmp_path, "--script", tmp_path / "none") == 2
+
+
+def test_scripts_are_bounded_and_may_begin_with_a_mark(run, tmp_path, capsys, monkeypatch):
+    (tmp_path / "walk.txt").write_bytes(b"\xef\xbb\xbfprint\n")
+    assert navigate("-m", run, "-o", tmp_path, "--script", tmp_path / "walk.txt") == 0
+    (tmp_path / "long.txt").write_text("#" * (2**24 + 1))
+    for path, told in (("/dev/zero", "it is no text"), (tmp_path / "long.txt", "it has more than 16,777,216 characters")):
+        assert navigate("-m", run, "-o", tmp_path, "--script", path) == 2
+        assert told in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", None)  # as it is where it is closed
+    assert navigate("-m", run, "-o", tmp_path) == 2
+    assert "--script FILE" in capsys.readouterr().err
 
 
 def test_the_session_survives_an_interruption(run, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from data.audio import Audio
 from data.notes import Notes, Track
+from data.parts import assign
 from models.rendering import Gate, Player, as_it_is, superposed, up_to, write_sound
 from models.runs import load_run
 from tests.runs import make_run
@@ -38,7 +39,7 @@ def test_blocks_of_a_score_are_parts_of_the_whole(duo, monkeypatch):
     player = Player(load_run(duo), sample=True)
     labels = player.representation("symbol")
     notes = Notes([0, 0.3], [0.5, 0.8], [69, 72], [96, 60], [0, 1], (Track("flute"), Track("cello")))
-    layer = labels.assign(notes)[0]
+    layer = assign(labels, notes)[0]
     whole = torch.cat(list(player.magnitudes(player.score(labels, layer, 0, 250, 313.0))))
     monkeypatch.setattr("models.rendering.BLOCK", 30)
     parts = torch.cat(list(player.magnitudes(player.score(labels, layer, 0, 250, 313.0))))

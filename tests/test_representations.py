@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from data.representations import COMPARED_FROM, NSGTMagnitude
+from data.audio import Audio
+from data.representations import NSGTMagnitude
 
 SIGNAL = NSGTMagnitude()
 
@@ -41,5 +42,13 @@ def test_spectra_compare_from_80_db_below_full_scale_up():
     found = SIGNAL.compare(reference, estimate)
     assert found["log_spectral_distance_db"].tolist() == pytest.approx([20.0, 0.0], abs=1e-4)
     assert found["itakura_saito"].tolist() == pytest.approx([100 - np.log(100) - 1, 0.0], rel=1e-4, abs=1e-4)
-    nothing = SIGNAL.compare(torch.zeros(1, 410), torch.full((1, 410), COMPARED_FROM))
+    nothing = SIGNAL.compare(torch.zeros(1, 410), torch.full((1, 410), 1e-4 * SIGNAL.full_scale))
     assert [values.item() for values in nothing.values()] == pytest.approx([0.0, 0.0], abs=1e-6)
+
+
+@pytest.mark.parametrize("signal", [SIGNAL, NSGTMagnitude(44100, fmax=22000.0), NSGTMagnitude(scale="mel", bins_per_octave=24)])
+def test_full_scale_is_the_modulus_of_a_sine_of_amplitude_1(signal):
+    band = signal.shape[0] // 2
+    sine = np.sin(2 * np.pi * signal.frequencies[band] * np.arange(signal.sample_rate) / signal.sample_rate)
+    frames = signal.forward(Audio(sine.astype(np.float32), signal.sample_rate))
+    assert frames[len(frames) // 2, band].item() == pytest.approx(signal.full_scale, rel=0.02)

@@ -249,7 +249,11 @@ def test_too_little_data_is_one_line(tmp_path):
 def test_a_state_of_another_model_or_world_is_refused(tmp_path):
     t = run(tmp_path / "a")
     state = load_state(tmp_path / "a" / LAST)
-    for broken in ({}, {**state, "ranks": 2}, {**state, "optimizers": {}}, {**state, "position": {"epoch": 1, "no": 2}}):
+    torn = {**state["position"], "step": "7"}
+    for broken in ({}, [], {"model": state["model"]}, {**state, "ranks": 2}, {**state, "optimizers": {}}, {**state, "model": 7}):
+        with pytest.raises(InputError):
+            t.restore(broken, tmp_path)
+    for broken in ({**state, "position": {"epoch": 1, "no": 2}}, {**state, "position": torn}, {**state, "position": 7}):
         with pytest.raises(InputError):
             t.restore(broken, tmp_path)
 

@@ -170,7 +170,7 @@ def test_the_table_has_a_row_a_frame(tmp_path):
     with open(tmp_path / "a.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["time"] for row in rows] == ["0.0000", "0.0320"]
-    assert [row["level_db"] for row in rows] == ["-10.00", "-20.13"]
+    assert [row["level_db"] for row in rows] == ["-10.0", "-20.126"]
     assert (rows[0]["flute octave"], rows[0]["flute pitch"], rows[0]["flute dynamics"]) == ("4", "A", "f")
     assert (rows[0]["cello pitch"], rows[1]["cello pitch"]) == ("silent", "C")
     assert (rows[0]["flute pitch probability"], rows[1]["cello octave probability"]) == ("0.500", "")

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.labels import Labels
-from data.notes import PITCH_CLASSES
-from data.words import LONGEST, file_name, parse, transposed, with_dynamics
+from data.notes import PITCH_CLASSES, Notes, Track
+from data.words import LONGEST, file_name, notes_in, parse, transposed, with_dynamics
 from utils.config import InputError
 
 TABLES = {"octave": ("3", "4", "5"), "pitch": PITCH_CLASSES, "dynamics": ("pp", "p", "mf", "f", "ff"), "manner": ("plain", "trill")}
@@ -82,6 +82,8 @@ def test_parsing_undoes_text(known, data):
         (labels(), ["C11"], "C11 would be MIDI pitch 144"),
         (labels(), ["A4:loud"], "'loud' is no dynamics of this run, which knows 0 pp, 1 p, 2 mf, 3 f, 4 ff"),
         (labels(), ["A4:5"], "'5' is no dynamics"),
+        (labels(), ["A4:" + "5" * 5000], "is no dynamics"),
+        (labels(), ["1" * 5000], "is no name of a pitch"),
         (labels(), ["A4:mf:trill"], "says too much: this run knows octave and pitch, dynamics"),
         (labels(), ["A4+C5"], "'A4[+]C5' names 2 of this run's flute: write A4:mf"),
         (DUO, ["A4"], r"'A4' names 1 of this run's flute, cello: write A4:mf\+A4:mf"),
@@ -136,6 +138,29 @@ def test_dynamics_replace_those_of_what_sounds():
 def test_unknown_dynamics(known, message):
     with pytest.raises(InputError, match=message):
         with_dynamics(known, torch.zeros(1, *known.shape, dtype=torch.int64), "fff")
+
+
+def scale(*velocities):
+    n = len(velocities)
+    return Notes(range(n), range(1, n + 1), range(60, 60 + n), velocities, [0] * n, (Track(),))
+
+
+@pytest.mark.parametrize(("dynamics", "expected"), [("ff", 4), ("4", 4), ("0", 0), ("pp", 0)])
+def test_dynamics_of_notes_can_be_forced_by_name_or_id(dynamics, expected):
+    forced = notes_in(labels(), scale(1, 64, 127), dynamics)
+    assert labels().ids(forced)[:, 2].tolist() == [expected] * 3
+    assert len(set(forced.velocity)) == 1
+
+
+def test_names_of_dynamics_go_before_ids():
+    by_velocity = Labels((("pitch", ("C",)), ("dynamics", ("100", "1"))), ("flute",), False, 30.0)
+    assert notes_in(by_velocity, scale(64), "1").velocity.tolist() == [1]
+
+
+@pytest.mark.parametrize("dynamics", ["fff", "5", "-1", "²"])
+def test_unknown_dynamics_of_notes(dynamics):
+    with pytest.raises(InputError, match="which knows 0 pp, 1 p, 2 mf, 3 f, 4 ff"):
+        notes_in(labels(), scale(64), dynamics)
 
 
 def test_names_of_files_can_be_read():

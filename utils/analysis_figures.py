@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from utils.figures import new, save
+from utils.metrics import ACTIVE
+from utils.pitch import IN_TUNE
 from utils.play_figures import RANGE_DB, TICKS
 
 STYLE = {
@@ -32,9 +34,7 @@ COLOURS = (
 )  # fmt: skip
 MARKERS = "o^sD"  # of modalities
 DRAWN = 4000  # points of a map, at most
-ACTIVE = 0.01  # variance of the posterior means from which a latent dimension counts as active
 LEAST = 1e-4  # variance, that is drawn
-IN_TUNE = 50.0  # cents from the pitch that was asked for: half a semitone
 CELLS = 260.0  # pt, that a matrix gives to a row of counts, for digits as wide as their size
 
 Estimate = tuple[float, float, float]  # value, low, high

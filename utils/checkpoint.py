@@ -56,7 +56,7 @@ def load_state(path: Path) -> Any:
             plain = json.loads(metadata["state"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
         return _unpack(plain, tensors)
-    except (SafetensorError, OSError, ValueError, KeyError, RecursionError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: is damaged or no saved state ({str(error)[:80]})") from None
 
 
@@ -88,8 +88,10 @@ def load_weights(module: torch.nn.Module, weights: dict[str, Tensor], path: Path
 
     Raises
     ------
-    InputError : names or shapes differ from the module's, or a value is not finite.
+    InputError : no tensors by name, names or shapes that differ from the module's, or a value that is not finite.
     """
+    if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
+        raise InputError(f"{path}: holds no weights; it may be damaged")
     expected = module.state_dict()
     wrong = set(expected) ^ set(weights) or {n for n in expected if expected[n].shape != weights[n].shape}
     if wrong:

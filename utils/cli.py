@@ -1,6 +1,7 @@
 """What every script does around its work: logging, and errors as one line."""
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -9,6 +10,7 @@ from typing import Any, NoReturn
 
 from utils.config import InputError
 
+LONGEST = 1000  # characters of an error
 INTERRUPTED = 130  # exit code of a process ended by Ctrl-C, by convention 128 + SIGINT
 
 
@@ -26,20 +28,30 @@ class Parser(argparse.ArgumentParser):
 def run(main: Callable[[list[str]], int | None]) -> None:
     """Run a script's `main` on the command line and exit.
 
-    An `InputError` becomes one line on stderr and exit code 2; Ctrl-C exit code 130; anything else keeps its traceback.
+    An `InputError` becomes one line on stderr and exit code 2, and so does what the system refuses to do with a file; Ctrl-C exit
+    code 130; anything else keeps its traceback.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         code = main(sys.argv[1:]) or 0
-    except InputError as error:
-        code = fail(str(error))
+        print(end="", flush=True)  # so that a full disk is noticed here
     except BrokenPipeError:  # the reader of stdout has seen enough, as head does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()
         code = 0
+    except (InputError, OSError) as error:
+        code = fail(reason(error))
+        if isinstance(error, OSError) and error.filename is None:
+            _forget_stdout()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = INTERRUPTED
     sys.exit(code)
+
+
+def _forget_stdout() -> None:
+    """Let what stdout still holds go nowhere: it cannot be written, and Python would complain at its end."""
+    if sys.stdout:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Attempts:
@@ -52,14 +64,26 @@ class Attempts:
         """Return what `task` returns, None where it fails."""
         try:
             return task(*args)
-        except InputError as error:
-            self.code = fail(str(error))
+        except (InputError, OSError) as error:
+            self.code = fail(reason(error))
             return None
 
 
+def reason(error: Exception) -> str:
+    """Return what an error says to the user; raise it again where the system says nothing of a file, as they cannot mend that."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{os.fsdecode(error.filename or 'stdout')}: {error.strerror}; free some space"
+    if getattr(error, "filename", None) is None:
+        raise error
+    return f"{os.fsdecode(error.filename)}: {error.strerror}; check the path and its permissions"
+
+
 def fail(message: str) -> int:
-    """Print `message` as one line on stderr and return exit code 2."""
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    """Print `message` as one line on stderr, cut where what was given is very long, and return exit code 2."""
+    line = " ".join(message.split())
+    print("error: " + (line if len(line) <= LONGEST else f"{line[:LONGEST]} ..."), file=sys.stderr)
     return 2
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ import torch.distributed as distributed
 from torch import Tensor
 
 from utils.config import InputError
+
+
+MAX_THREADS = 1024
 
 
 def named(device: str, cuda: int) -> str:
@@ -39,9 +43,32 @@ def select(name: str = "cpu") -> torch.device:
 
 
 def set_threads(number: int) -> None:
-    """Compute with `number` threads; 0 leaves torch its choice."""
+    """Compute with `number` threads; 0 leaves torch its choice.
+
+    Raises
+    ------
+    InputError : far more than there are cores in any machine; torch would crash.
+    """
+    if number > MAX_THREADS:
+        raise InputError(f"--threads {str(number)[:20]}: give {MAX_THREADS} or less, at best as many as there are cores")
     if number:
         torch.set_num_threads(number)
+
+
+@contextlib.contextmanager
+def within_memory(remedy: str) -> Iterator[None]:
+    """Do what may need more memory than there is, of the machine or of a GPU.
+
+    Raises
+    ------
+    InputError : it did; says the `remedy`.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch has no error of its own for the machine's memory
+        if not isinstance(error, MemoryError) and not re.search("out of memory|allocate memory|Storage size", str(error)):
+            raise
+        raise InputError(f"there is not enough memory ({str(error)[:120] or 'none is left'}); {remedy}") from None
 
 
 def seed(*parts: object) -> None:

@@ -33,11 +33,11 @@ def read(path: Path) -> list[dict[str, float]]:
     """Return the rows of the history at `path`, none where there is no file; a torn last row is left out."""
     if not path.exists():
         return []
-    with open(path, newline="", encoding="utf-8") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
     try:
+        with open(path, newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
         return [{name: float(value) for name, value in zip(header, row, strict=True)} for row in rows if len(row) == len(header)]
-    except ValueError:
+    except (OSError, ValueError, csv.Error):
         raise InputError(f"{path}: is no history of a run; it may be damaged") from None
 
 

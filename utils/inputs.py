@@ -12,11 +12,13 @@ def found(given: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
     Raises
     ------
-    InputError : no such file or folder, or none in it.
+    InputError : no such file or folder, none in it, or something else, as a pipe or a device, whose end may never come.
     """
     if not given.is_dir():
         if not given.exists():
             raise InputError(f"{given}: no such file or folder")
+        if not given.is_file():
+            raise InputError(f"{given}: is no regular file; save what it gives in one")
         return [given]
     files = sorted(p for p in given.rglob("*") if p.suffix.lower() in suffixes and p.is_file() and not p.name.startswith("."))
     if not files:

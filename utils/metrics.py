@@ -1,9 +1,13 @@
 """Scores as pure functions of arrays."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
+AT_ONCE = 100  # draws of a bootstrap: a mixture of several instruments may have as many cells as examples
+ACTIVE = 0.01  # variance of the posterior means from which a latent dimension counts as active
 NORMAL_95 = 1.959963984540054  # the normal distribution has 95 % within this many standard deviations
 
 
@@ -60,15 +64,24 @@ def bootstrap_interval(values: Tensor, group: Tensor, random: torch.Generator, d
     cells, place = group.reshape(len(values), -1).unique(dim=0, return_inverse=True)
     sizes = place.bincount().double()  # (cells,)
     sums = torch.zeros_like(sizes).index_add(0, place, values.double())
-    weight = torch.ones(draws, len(cells))
-    for kind in cells.unbind(1):
-        number = kind.unique(return_inverse=True)[1]
-        drawn = torch.randint(int(number.max()) + 1, (draws, int(number.max()) + 1), generator=random)
-        weight *= torch.zeros(drawn.shape).scatter_add_(1, drawn, torch.ones(drawn.shape))[:, number]
-    weight = weight.double()
-    means = (weight @ sums) / (weight @ sizes)  # undefined where no cell was drawn
-    low, high = means.nanquantile(torch.tensor([0.025, 0.975], dtype=torch.double)).tolist()
+    kinds = [kind.unique(return_inverse=True)[1] for kind in cells.unbind(1)]
+    means = []
+    for start in range(0, draws, AT_ONCE):
+        weight = _drawn(kinds, min(AT_ONCE, draws - start), random)
+        means.append((weight @ sums) / (weight @ sizes))  # undefined where no cell was drawn
+    low, high = torch.cat(means).nanquantile(torch.tensor([0.025, 0.975], dtype=torch.double)).tolist()
     return low, high
+
+
+def _drawn(kinds: Sequence[Tensor], draws: int, random: torch.Generator) -> Tensor:
+    """Return how often each cell is drawn, (draws, cells): as often as its groups, whose numbers `kinds` (cells,) are, together."""
+    weight = torch.ones(draws, len(kinds[0]), dtype=torch.double)
+    for number in kinds:
+        groups = int(number.max()) + 1
+        drawn = torch.randint(groups, (draws, groups), generator=random)
+        times = torch.zeros(draws, groups).scatter_add_(1, drawn, torch.ones(draws, groups))
+        weight *= times[:, number]
+    return weight
 
 
 def log_spectral_distance(reference: Tensor, estimate: Tensor, floor: float) -> Tensor:

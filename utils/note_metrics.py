@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from utils.pitch import hertz_of
+
 ONSET_TOLERANCE = 0.05  # s
 OFFSET_RATIO = 0.2  # of the reference's length
 REACH = 0.25  # s within which the onsets of notes are compared to see whether they come late
@@ -36,7 +38,7 @@ class Sheet(NamedTuple):
     @property
     def hertz(self) -> np.ndarray:
         """Return the fundamental frequencies, (N,)."""
-        return 440 * 2 ** ((self.pitch - 69) / 12)
+        return hertz_of(self.pitch)
 
     @property
     def dynamic(self) -> bool:

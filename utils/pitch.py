@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 
-FMAX = 4500.0  # Hz
+IN_TUNE = 50.0  # cents, half a semitone
+FMAX = 5000.0  # Hz
+FINE = 44100  # Hz, at least: where a period has few samples, pYIN hears harmonic tones an octave or a twelfth too low
 RATE = 20  # frames a second
 GRID = 0.2  # semitones between the pitches that are told from each other; the time it takes grows with the square of their number
 PERIODS = 3  # of the lowest pitch that a window holds, at least
@@ -17,26 +19,28 @@ def fundamental(samples: np.ndarray, sample_rate: int, fmin: float = 30.0) -> fl
     using probabilistic threshold distributions", ICASSP 2014.
     """
     import librosa
-    from scipy.signal import butter, sosfiltfilt
+    from scipy.signal import butter, resample_poly, sosfiltfilt
 
-    window = 2 ** math.ceil(math.log2(PERIODS * sample_rate / fmin))
-    if len(samples) < window or not np.abs(samples).max(initial=0.0):
+    finer = math.ceil(FINE / sample_rate)
+    rate, fmax = finer * sample_rate, min(FMAX, sample_rate / 4)
+    window = 2 ** math.ceil(math.log2(PERIODS * rate / fmin))
+    if fmin >= fmax or finer * len(samples) < window or not np.abs(samples).max(initial=0.0):
         return None
     above = sosfiltfilt(butter(4, fmin, "highpass", fs=sample_rate, output="sos"), samples)
     hertz, voiced, _ = librosa.pyin(
-        above,
+        resample_poly(above, finer, 1),
         fmin=fmin,
-        fmax=min(FMAX, sample_rate / 4),
-        sr=sample_rate,
+        fmax=fmax,
+        sr=rate,
         frame_length=window,
-        hop_length=sample_rate // RATE,
+        hop_length=rate // RATE,
         resolution=GRID,
     )
     return float(np.median(hertz[voiced])) if voiced.any() else None
 
 
-def hertz_of(pitch: float) -> float:
-    """Return the frequency of a MIDI pitch, with fractions."""
+def hertz_of(pitch):
+    """Return the frequency in Hz of a MIDI pitch, or an array of them; a pitch may have a fraction."""
     return 440 * 2 ** ((pitch - 69) / 12)
 
 
