@@ -79,6 +79,11 @@ class Mixtures:
             "group": torch.stack([source.group[row] for source, row in columns], 1),
         }
 
+    @property
+    def varies(self) -> bool:
+        """Tell whether another order brings other mixtures."""
+        return len(self.sources) > 1 or self.random_mode != "constant"
+
     def plain(self) -> "Mixtures":
         """Return these mixtures of frames as they were recorded, none of them transposed."""
         return replace(self, augment=None)

@@ -168,11 +168,10 @@ def stream(
     new = transform.length - 2 * k
     before = None
     for magnitudes, points in _blocks(chunks, transform.frames, context):
-        before = magnitudes.new_zeros(*magnitudes.shape[:-2], transform.length) if before is None else before
-        known = before[..., new : new + k]
+        known = magnitudes.new_zeros(*magnitudes.shape[:-2], k) if before is None else before[..., new : new + k]
         guess = start(magnitudes, known) if start else integrate(magnitudes, transform, known)
         samples = retrieve(magnitudes, transform.forward, transform.inverse, iterations, momentum, guess, None, known, held)
-        before = _fade(before[..., new:], samples, k)
+        before = samples if before is None else _fade(before[..., new:], samples, k)  # what begins at once is not faded in
         yield before[..., k : k + points * transform.length // transform.frames]
 
 

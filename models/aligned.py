@@ -62,7 +62,7 @@ def load_classifier(run: Path, player: Player) -> LatentModel | None:
     try:
         if CLASSIFIER not in networks:
             raise InputError(f"{run}: its system has no {CLASSIFIER}")
-        of = baselines.record(CLASSIFIER, player.model, {split: fingerprints.get(split) for split in ("train", "valid")})
+        of = baselines.record(CLASSIFIER, player.model, fingerprints)
         return baselines.load(networks[CLASSIFIER], of, baselines.folder(run, CLASSIFIER), player.device)
     except InputError as error:
         log.warning("no classifier is scored: %s", error)

@@ -97,8 +97,8 @@ class Analyst:
     def __init__(self, run: Path, request: Request, device: torch.device):
         self.run, self.request, self.device = run, request, device
         self.model: LatentModel = load_run(run, device, request.weights)
-        self.system, self.saved, self.fingerprints = read_run(run)
-        self.dbroot = request.dbroot or self.saved.dbroot
+        self.system, _, self.fingerprints = read_run(run)
+        self.dbroot = request.dbroot or self.model.config.dbroot
         self.dataset: Dataset = self._datasets(self.dbroot, [request.split])[request.split].plain()
 
     def _datasets(self, dbroot: str, splits: Sequence[str]) -> dict[str, Dataset]:
@@ -115,7 +115,7 @@ class Analyst:
         ------
         InputError : they are not where they were, nor at ``--dbroot``.
         """
-        for dbroot in dict.fromkeys((self.saved.dbroot, self.dbroot)):
+        for dbroot in dict.fromkeys((self.model.config.dbroot, self.dbroot)):
             try:
                 splits = self._datasets(dbroot, ("train", "valid"))
             except InputError as error:
@@ -123,7 +123,7 @@ class Analyst:
                 continue
             if all(self.fingerprints.get(name) == data.fingerprint() for name, data in splits.items()):
                 return splits
-        where = self.saved.dbroot or "the embedded corpus"
+        where = self.model.config.dbroot or "the embedded corpus"
         raise InputError(f"{self.run}: the notes that it was trained on are not at {where}: bring them, or train no baselines")
 
     def analyse(self, folder: Path) -> Analysis:
@@ -131,7 +131,7 @@ class Analyst:
         request = self.request
         self._train_baselines()
         observed = self._observe(self.model)
-        found = Analysis(self.run, self.system, self.saved, request, observed)
+        found = Analysis(self.run, self.system, self.model.config, request, observed)
         if request.losses:
             found.metrics[MODEL] = estimates(observed, request.seed)
             found.probe, found.heard = self._probe(observed), self._listen(self.model, found.metrics[MODEL])
@@ -177,7 +177,7 @@ class Analyst:
         return SYSTEMS[self.system].baselines(self.model, **shared, plot_epochs=0, save_epochs=request.epochs + 1)
 
     def _train_baselines(self) -> None:
-        for name, network in self._networks().items():
+        for name, network in self._networks().items() if self.request.make else ():
             if name in self.request.make:
                 baselines.train(network, self._record(name), baselines.folder(self.run, name), self.home, self.device)
 
@@ -193,7 +193,7 @@ class Analyst:
             return None
 
     def _record(self, name: str) -> dict:
-        return baselines.record(name, self.model, {split: self.fingerprints.get(split) for split in ("train", "valid")})
+        return baselines.record(name, self.model, self.fingerprints)
 
 
 def describe(split: str) -> str:

@@ -33,7 +33,8 @@ def record(name: str, run: LatentModel, fingerprints: dict[str, str]) -> dict:
     """Return what a baseline is of, as JSON values: what decides the run's numbers, and fingerprints of its splits."""
     decisive = {f.name for f in fields(run.config)} - RESUMABLE
     content = {key: value for key, value in to_json(run.config).items() if key in decisive}
-    return {"baseline": name, "run": content, "fingerprints": fingerprints}
+    seen = {split: fingerprints.get(split) for split in ("train", "valid")}
+    return {"baseline": name, "run": content, "fingerprints": seen}
 
 
 def train(network: LatentModel, of: dict, where: Path, splits: dict[str, Dataset], device: torch.device) -> None:

@@ -29,6 +29,9 @@ from utils.paths import cache_folder
 log = logging.getLogger(__name__)
 
 
+FASTEST = 100.0  # frames a second beyond which --frames hardly means what was meant
+
+
 class VAE(nn.Module):
     """A VAE with one or more layers of latents; what is observed is left to the subclasses.
 
@@ -278,6 +281,13 @@ def datasets(config: Config, splits: Sequence[str] = SPLITS) -> dict[str, Mixtur
     if config.split == "frames":
         log.warning("--split frames: frames of one note fall on both sides, so the scores say nothing about unseen notes")
     transform = representations(config)["signal"]
+    if transform.frame_rate > FASTEST:
+        log.warning(
+            "frames last only %.1f ms, as the band above --fmax %g is so wide; an --fmax nearer to half of --sample_rate widens them",
+            *(1000 / transform.frame_rate, config.fmax),
+        )
+    if config.random_mode == "bernoulli" and not config.zero_extra_class:
+        log.warning("--zero_extra_class 0: sources that are silent in a mixture keep their labels, which nothing can hear")
     sources: dict[str, list[Source]] = {split: [] for split in splits}
     for notes in config.corpus().select(config.instruments):
         labelled = with_labels(notes, config.classes)

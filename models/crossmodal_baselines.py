@@ -16,6 +16,7 @@ from models.config import TrainConfig
 from models.crossmodal_config import Config
 from models.crossmodal_slots import Slots
 from models.layers import Hidden, linear
+from utils.config import InputError
 
 CHANNELS, KERNEL, STRIDE = 32, 11, 2  # of the convolution over bands
 
@@ -110,6 +111,8 @@ class ConvClassifier(Classifier):
 
     def __init__(self, config: Direct, run: Config, representations: dict[str, Representation]):
         super().__init__(config, run, representations)
+        if self.n_bins < KERNEL:
+            raise InputError(f"the convolutional classifier needs {KERNEL} bands, the run has {self.n_bins}; --conv_classifier 0")
         length = (self.n_bins - KERNEL) // STRIDE + 1
         self.convolution = nn.Sequential(nn.Conv1d(1, CHANNELS, KERNEL, STRIDE), nn.BatchNorm1d(CHANNELS), nn.ReLU(), nn.Flatten())
         self.hidden = Hidden(CHANNELS * length, config.width, 1, dropout=0.3)

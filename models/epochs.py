@@ -27,6 +27,10 @@ class Dataset(Protocol):
         A tensor for each modality, and ``item`` and ``group`` (B, G): the files that an example is of, and what of them is split.
         """
 
+    @property
+    def varies(self) -> bool:
+        """Tell whether another order brings other examples."""
+
     def plain(self) -> "Dataset":
         """Return these examples as they are, without what training varies."""
 

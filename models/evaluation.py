@@ -4,6 +4,7 @@ Scores are those by which a target's representation compares (`Representation.co
 of the frames of each recording where there are classes. Posterior means are used throughout.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -47,8 +48,8 @@ def translation(source: str, target: str) -> str:
 
 
 def passes(dataset: Dataset, number: int, seed: int) -> Iterable[dict[str, Tensor]]:
-    """Yield a dataset `number` times in large batches; what is drawn (pairings of a mixture) is drawn anew each time."""
-    for turn in range(number):
+    """Yield a dataset in large batches, `number` times where what is drawn, as pairings of mixtures, differs from time to time."""
+    for turn in range(number if dataset.varies else 1):
         yield from batches(dataset, BATCH, seed, "evaluation", turn)
 
 
@@ -112,10 +113,13 @@ def _observed(model: LatentModel, whole: dict[tuple[str, ...], Tensor]) -> Obser
 def estimate(scores: Scores, seed: int) -> Estimate:
     """Return the mean of scores with its 95 % interval: by bootstrap over groups, or where all is right, or all wrong, Wilson's.
 
-    Where examples belong to groups of several kinds, as mixtures to notes of several instruments, ``groups`` is the least number.
+    NaN where there is one group only. Where examples belong to groups of several kinds, as mixtures to notes of several
+    instruments, ``groups`` is the least number.
     """
     value, groups = scores.values.double().mean().item(), min(len(kind.unique()) for kind in scores.group.unbind(1))
-    if value in (0.0, 1.0) and (scores.values == value).all():  # where drawing anew would always give the same
+    if groups == 1:  # of which nothing can be drawn anew
+        low = high = math.nan
+    elif value in (0.0, 1.0) and (scores.values == value).all():  # where drawing anew would always give the same
         low, high = metrics.wilson_interval(value, groups)
     else:
         low, high = metrics.bootstrap_interval(scores.values, scores.group, generator(seed, "bootstrap"))

@@ -38,6 +38,8 @@ def examples(
     from the posterior of each modality that is no sound; all of them by the same phase retrieval, so that they compare.
     """
     signal = model.representations["signal"]
+    for earlier in folder.glob("example_*.wav"):  # there may have been more of them
+        earlier.unlink()
     for number, passage in enumerate(passages, 1):
         example = Example(*_words(model, passage))
         for version, frames in _versions(model, passage, samples, (seed, number)):

@@ -49,13 +49,18 @@ def probe(train: Observed, test: Observed, seed: int) -> dict[str, dict[str, Est
 
 
 def _probed(x: np.ndarray, ids: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     if len(np.unique(ids)) == 1:
         return np.full(len(unseen), ids[0])
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(x, ids).predict(unseen)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # what is not found in so many steps is hardly linear
+        return make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(x, ids).predict(unseen)
 
 
 def maps(observed: Observed, projections: tuple[str, ...], seed: int) -> dict[str, tuple[dict[str, np.ndarray], tuple[str, str]]]:

@@ -7,6 +7,7 @@ at leisure are the same thing, and a saved session is replayed bit for bit.
 
 import itertools
 import math
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -189,7 +190,7 @@ class Navigation:
 
     def _save(self, *words: str) -> str:
         path = Path(" ".join(words))
-        if path.exists():
+        if os.path.lexists(path):
             raise InputError(f"save {path}: is there already; take another name")
         write_text(path, self.text)
         return f"saved {path}"

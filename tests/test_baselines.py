@@ -266,7 +266,7 @@ def test_untrained_and_foreign_baselines_are_refused(tmp_path):
     with pytest.raises(InputError, match="has not been trained; train it first"):
         baselines.load(network("pca_mlp"), record("pca_mlp"), tmp_path, CPU)
     train("pca_mlp", tmp_path)
-    for of in (record("pca_mlp", replace(RUN, noise=0.5)), record("pca_mlp", test="other"), record("conv_synth")):
+    for of in (record("pca_mlp", replace(RUN, noise=0.5)), record("pca_mlp", train="other"), record("conv_synth")):
         with pytest.raises(InputError, match="on other data, or for another run"):
             baselines.load(network("pca_mlp"), of, tmp_path, CPU)
     baselines.load(network("pca_mlp", epochs=77), record("pca_mlp"), tmp_path, CPU)  # how long it is trained is its own affair

@@ -1,5 +1,6 @@
 """Scores of models whose translations are known."""
 
+import math
 from dataclasses import dataclass
 
 import pytest
@@ -193,6 +194,8 @@ def test_nothing_observed_is_nothing_estimated():
 class Drawn:
     """A dataset of 5 examples that draws something anew for every batch."""
 
+    varies = True
+
     def __len__(self):
         return 5
 
@@ -211,3 +214,15 @@ def test_passes_draw_anew_and_repeat_for_a_seed(monkeypatch):
     assert not torch.equal(turns[0], turns[1])
     assert all(torch.equal(a["drawn"], b["drawn"]) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[0]["drawn"], other[0]["drawn"])
+
+
+def test_what_does_not_vary_is_passed_once(monkeypatch):
+    monkeypatch.setattr(Drawn, "varies", False)
+    assert sum(len(batch["row"]) for batch in passes(Drawn(), 3, 0)) == 5
+
+
+def test_one_group_has_no_interval():
+    found = evaluation.estimate(evaluation.Scores(torch.rand(9), torch.zeros(9, 1, dtype=torch.long)), 0)
+    assert found["groups"] == 1
+    assert math.isnan(found["low"])
+    assert math.isnan(found["high"])

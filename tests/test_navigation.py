@@ -292,6 +292,9 @@ def test_saving_replaces_nothing(space, tmp_path):
     with pytest.raises(InputError, match="take another name"):
         walk(space, "home", f"save {tmp_path / 'a.txt'}")
     assert (tmp_path / "a.txt").read_text() == "mine"
+    for impossible in (tmp_path / ("n" * 300), tmp_path / "a.txt" / "b"):
+        with pytest.raises(InputError, match="cannot be written"):
+            walk(space, "home", f"save {impossible}")
 
 
 def test_scripts_skip_comments_and_end_with_quit(space):

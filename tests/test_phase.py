@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from data.audio import Audio
 from data.nsgt import NSGT
 from data.phase import integrate, retrieve, stream
+from data.representations import NSGTMagnitude
 from utils.config import InputError
 
 RATE = 22050
@@ -188,3 +190,12 @@ def test_no_iterations():
 def test_bad_contexts(context):
     with pytest.raises(InputError, match=f"context of {context} points"):
         next(stream([torch.rand(410, 320)], SHORT, context))
+
+
+def test_a_sound_that_begins_at_once_is_not_faded_in():
+    kind = NSGTMagnitude()
+    t = np.arange(2 * kind.sample_rate) / kind.sample_rate
+    tone = (0.5 * np.sin(2 * np.pi * 440 * t)).astype(np.float32)
+    rebuilt = kind.invert(kind.forward(Audio(tone, kind.sample_rate))).samples
+    start, middle = (np.sqrt(np.mean(np.square(rebuilt[a:b]))) for a, b in ((300, 1400), (20000, 24000)))
+    assert start > 0.6 * middle

@@ -99,7 +99,7 @@ DAMAGES = {
     "large width": (configured(hidden_dims_1=[500_000]), "do not fit the model"),
     "other width": (configured(hidden_dims_1=[17]), "do not fit the model"),
     "no classes": (configured(classes={}), "describes no model"),
-    "classes of a wrong type": (configured(classes=3), "are no tables of the names"),
+    "classes of a wrong type": (configured(classes=3), "describes no model"),
     "fewer classes": (configured(classes=CLASSES | {"octave": ["4"]}), "do not fit the model"),
     "no weights": (lambda folder: (folder / "best.safetensors").unlink(), "has no best.safetensors and no last"),
     "half of the weights": (cut("best.safetensors", 5000), "is damaged"),

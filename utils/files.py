@@ -32,7 +32,8 @@ def atomic(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error}); the previous file is kept") from None
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # whose reason is told already
+            aside.unlink()
 
 
 def _flush(path: Path) -> None:
