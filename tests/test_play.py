@@ -88,6 +88,7 @@ def test_devices_are_checked(run, tmp_path, capsys):
         (["a", "b"], ["a", "b"]),
         (["a", "A", "a"], ["a", "A_2", "a_3"]),
         (["a_2", "a", "a"], ["a_2", "a", "a_3"]),
+        (["a\n\udcff", "a__", "♯é"], ["a__", "a___2", "♯é"]),
     ],
 )
 def test_names_are_distinct(names, expected):

@@ -31,6 +31,7 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     An `InputError` becomes one line on stderr and exit code 2, and so does what the system refuses to do with a file; Ctrl-C exit
     code 130; anything else keeps its traceback.
     """
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # None where it is closed
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         code = main(sys.argv[1:]) or 0
@@ -39,8 +40,9 @@ def run(main: Callable[[list[str]], int | None]) -> None:
         _forget_stdout()
         code = 0
     except (InputError, OSError) as error:
-        code = fail(reason(error))
-        if isinstance(error, OSError) and error.filename is None:
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None
+        code = fail("stdout: the disk is full; free some space" if full else reason(error))
+        if full:
             _forget_stdout()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -73,8 +75,6 @@ def reason(error: Exception) -> str:
     """Return what an error says to the user; raise it again where the system says nothing of a file, as they cannot mend that."""
     if isinstance(error, InputError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"{os.fsdecode(error.filename or 'stdout')}: {error.strerror}; free some space"
     if getattr(error, "filename", None) is None:
         raise error
     return f"{os.fsdecode(error.filename)}: {error.strerror}; check the path and its permissions"

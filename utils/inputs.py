@@ -1,6 +1,7 @@
 """Files that a command line names, and names for what is made of them."""
 
 import itertools
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,9 +28,9 @@ def found(given: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def distinct(names: Iterable[str]) -> list[str]:
-    """Return `names`, numbered from the second on where several are equal but for capitals."""
+    """Return `names`, numbered from the second on where several are equal but for capitals; what cannot be printed becomes _."""
     taken: dict[str, str] = {}  # casefolded -> as it is
-    for name in names:
+    for name in (re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "_", name) for name in names):
         numbered = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
         free = next(candidate for candidate in numbered if candidate.casefold() not in taken)
         taken[free.casefold()] = free
