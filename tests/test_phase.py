@@ -197,5 +197,5 @@ def test_a_sound_that_begins_at_once_is_not_faded_in():
     t = np.arange(2 * kind.sample_rate) / kind.sample_rate
     tone = (0.5 * np.sin(2 * np.pi * 440 * t)).astype(np.float32)
     rebuilt = kind.invert(kind.forward(Audio(tone, kind.sample_rate))).samples
-    start, middle = (np.sqrt(np.mean(np.square(rebuilt[a:b]))) for a, b in ((100, 500), (20000, 24000)))
-    assert start > 0.6 * middle
+    start, middle = (np.sqrt(np.mean(np.square(rebuilt[a:b]))) for a, b in ((100, 600), (20000, 24000)))
+    assert start > 0.2 * middle  # the frames at the very start see silence before it; faded in, it would be 0.08
