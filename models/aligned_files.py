@@ -92,7 +92,7 @@ def write_results(out: Path, results: Mapping[str, Any]) -> None:
     rows = {**results["files"], "total": results["total"]}
     numbers = {name: dict(flat(row)) for name, row in rows.items()}
     columns = list(dict.fromkeys(column for row in numbers.values() for column in row))
-    with atomic(out / "results.csv") as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+    with atomic(out / "results.csv") as aside, open(aside, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(["file", *columns])
         for name, row in numbers.items():

@@ -283,7 +283,7 @@ def datasets(config: Config, splits: Sequence[str] = SPLITS) -> dict[str, Mixtur
     transform = representations(config)["signal"]
     if transform.frame_rate > FASTEST:
         log.warning(
-            "frames last only %.1f ms, as the band above --fmax %g is so wide; an --fmax nearer to half of --sample_rate widens them",
+            "frames last only %.1f ms, as the band above --fmax %g is so wide; an --fmax nearer to half of --sample_rate helps",
             *(1000 / transform.frame_rate, config.fmax),
         )
     if config.random_mode == "bernoulli" and not config.zero_extra_class:

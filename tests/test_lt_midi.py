@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -150,6 +152,14 @@ def test_equal_names_in_different_folders_do_not_collide(run, tmp_path):
 
 
 # -- what cannot be used ----------------------------------------------------------------------------------------------
+
+
+def test_names_need_be_no_text(run, pieces, tmp_path):
+    for end in ("wav", "mid"):
+        shutil.copy(pieces / f"a.{end}", tmp_path / os.fsdecode(b"su\xffr." + end.encode()))
+    assert evaluate("--models", run, "--dataroot", tmp_path, *QUICK, "--output", tmp_path / "out") == 0
+    with open(tmp_path / "out" / "results.csv", newline="", encoding="utf-8") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == ["su_r", "total"]
 
 
 def test_bad_files_keep_no_other_from_being_evaluated(run, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import io
 import logging
 import os
 import sys
@@ -31,7 +32,7 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     An `InputError` becomes one line on stderr and exit code 2, and so does what the system refuses to do with a file; Ctrl-C exit
     code 130; anything else keeps its traceback.
     """
-    sys.stderr = sys.stderr or open(os.devnull, "w")  # None where it is closed
+    sys.stderr = sys.stderr or io.StringIO()  # None where it is closed
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         code = main(sys.argv[1:]) or 0

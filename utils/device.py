@@ -13,7 +13,6 @@ from torch import Tensor
 
 from utils.config import InputError
 
-
 MAX_THREADS = 1024
 
 
