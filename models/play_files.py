@@ -11,7 +11,7 @@ from data.audio import stream
 from data.notes import Notes
 from data.parts import assign, score
 from data.representations import SUBFRAMES, Heard
-from data.transcription import transcribe, write_table
+from data.transcription import FLOOR_DB, SHORTEST, transcribe, write_table
 from data.words import notes_in
 from models.rendering import Counted, Player, up_to, write_sound
 from utils.config import InputError
@@ -46,10 +46,21 @@ def audio(player: Player, path: Path, target: Path, args: Namespace) -> list[str
 
 
 def _watched(picture: Picture, pieces: Iterable[Heard]) -> Iterator[Heard]:
-    """Yield pieces as they come, adding each to a picture."""
+    """Yield pieces as they come, adding each to a picture.
+
+    Raises
+    ------
+    InputError : at their end, so that nothing has been written: they were too short for a note, or silent.
+    """
+    frames, loudest = 0, -math.inf
     for heard in pieces:
         picture.add(heard.frames.numpy())
+        frames, loudest = frames + len(heard.level), max(loudest, heard.level.max().item())
         yield heard
+    if frames < SHORTEST:
+        raise InputError(f"is shorter than {SHORTEST} frames, which a note needs at least; give more of it")
+    if loudest < FLOOR_DB:
+        raise InputError(f"is silent, no frame is above {FLOOR_DB:g} dB; give a recording with sound")
 
 
 def midi(player: Player, path: Path, target: Path, args: Namespace) -> list[str]:
