@@ -116,11 +116,15 @@ class SoundRepresentation(Representation):
         return {**asdict(self), "subframes": SUBFRAMES, "block": BLOCK, "context": CONTEXT}
 
     def compare(self, reference: Tensor, estimate: Tensor) -> dict[str, Tensor]:
-        """Return the distances of magnitudes (N, F), (N,) each; what is more than 80 dB below full scale counts as that."""
+        """Return the distances of magnitudes (N, F), (N,) each; what is more than 80 dB below full scale counts as that.
+
+        ``level_db`` is how much more energy the estimate has, which the distances over bands hardly tell.
+        """
         floor = self.full_scale * 10 ** (COMPARED_DB / 20)
         return {
             "log_spectral_distance_db": metrics.log_spectral_distance(reference, estimate, floor),
             "itakura_saito": metrics.itakura_saito(reference, estimate, floor),
+            "level_db": metrics.level_difference(reference, estimate, floor),
         }
 
     def read(self, path: Path) -> Tensor:

@@ -13,7 +13,7 @@ from data.parts import assign, score
 from data.representations import SUBFRAMES, Heard
 from data.transcription import FLOOR_DB, SHORTEST, transcribe, write_table
 from data.words import notes_in
-from models.rendering import Counted, Player, up_to, write_sound
+from models.rendering import AUDIBLE, Counted, Player, up_to, write_sound
 from utils.config import InputError
 from utils.play_figures import Picture, spectrograms_and_roll
 
@@ -29,7 +29,7 @@ def audio(player: Player, path: Path, target: Path, args: Namespace) -> list[str
     recording = Counted(stream(path, signal.sample_rate, READ))
     latents = player.listened(_watched(heard, signal.listen(recording)), record)
     sound = up_to(player.sound([latents], [played]), lambda: recording.samples)
-    write_sound(Path(f"{target}_reconstruction.wav"), sound, signal.sample_rate)
+    write_sound(Path(f"{target}_reconstruction.wav"), sound, signal.sample_rate, least=AUDIBLE)
     ids, confidence, level = map(np.concatenate, zip(*record, strict=True))
     write_table(Path(f"{target}.csv"), labels, ids, confidence, {"level_db": level})
     made = ["_reconstruction.wav", ".csv"]
@@ -74,7 +74,7 @@ def midi(player: Player, path: Path, target: Path, args: Namespace) -> list[str]
     points = math.ceil(seconds * rate) + 1  # so that rounding leaves no sample out
     scores = [player.score(labels, layer, number, points, rate) for number, layer in enumerate(layers)]
     sound = up_to(player.sound(scores, pictures, fine=True), lambda: round(seconds * signal.sample_rate))
-    write_sound(Path(f"{target}.wav"), sound, signal.sample_rate, seconds)
+    write_sound(Path(f"{target}.wav"), sound, signal.sample_rate, seconds, AUDIBLE)
     write_table(Path(f"{target}.csv"), *score(labels, layers, seconds))
     if args.graphs:
         images = {"": sum(picture.image for picture in pictures)}

@@ -27,7 +27,9 @@ def info(run: Path) -> None:
         best = read_state(run, "best")[0]
         print(f"  best epoch: epoch {best.get('epoch')}, valid_total {best.get('loss')}")
     if (run / METRICS).is_file():
-        print("  on the test split: " + ", ".join(f"{name} {value}" for name, value in read_json(run / METRICS).items()))
+        print("  on the test split")
+        for name, value in read_json(run / METRICS).items():
+            print(f"    {name:<44}{f'{value:.3g}' if isinstance(value, float) else value}")
     for line in _configuration(config):
         print(line)
 

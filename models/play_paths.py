@@ -17,13 +17,12 @@ from data.notes import Notes
 from data.representations import SUBFRAMES
 from data.transcription import transcribe, write_table
 from data.words import file_name, parse, transposed, with_dynamics
-from models.rendering import Player, write_sound
+from models.rendering import AUDIBLE, Player, write_sound
 from utils.config import InputError
 from utils.device import generator
 from utils.play_figures import Picture, spectrograms_and_roll
 from utils.trajectories import circle, helix, interpolate, line, spiral
 
-AUDIBLE = 0.1  # least peak of a path's sound; what lies between notes is soft
 LONGEST = 600.0  # s that one label, transition or curve may last
 TURNING = {"circle": circle, "helix": helix, "spiral": spiral}
 

@@ -25,6 +25,7 @@ from utils.play_figures import Picture
 
 log = logging.getLogger(__name__)
 
+AUDIBLE = 0.1  # least peak of what is played: models are softer than what they have heard
 CEILING = 0.999  # peak of a sound that would have clipped
 LOUDER = 100.0  # times, at most, that a sound is made louder to be heard
 BLOCK = 960  # time points of a score that are rendered at once

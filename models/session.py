@@ -114,7 +114,9 @@ def continues(config: TrainConfig, prints: dict[str, str], earlier: Path) -> boo
 def _test(trainer: Trainer, dataset: Dataset) -> dict[str, float]:
     """Return the scores of the best weights on the test split, and write them into the run."""
     best = trainer.run / BEST
-    if best.exists():
+    if not best.exists():
+        log.warning("no epoch was finished, so these are scores of the last weights; give more time with --resume %s", trainer.run)
+    else:
         load_weights(trainer.model, read_state(trainer.run, "best")[0]["model"], best)
     result = means(observe(trainer.model.eval(), passes(dataset, 1, 0), trainer.device))
     write_json(trainer.run / METRICS, result)

@@ -43,6 +43,11 @@ def test_itakura_saito_by_hand():
     assert metrics.itakura_saito(reference, estimate, 1e-3).tolist() == pytest.approx([expected, 0.0], abs=1e-6)
 
 
+def test_level_difference_is_of_energy():
+    reference, estimate = torch.tensor([[3.0, 4.0], [0.0, 0.0], [1.0, 0.0]]), torch.tensor([[30.0, 40.0], [0.0, 0.0], [0.0, 0.0]])
+    assert metrics.level_difference(reference, estimate, 1e-3).tolist() == pytest.approx([20.0, 0.0, -60.0], abs=1e-4)
+
+
 def test_concordance_counts_rising_pairs():
     levels = torch.tensor([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0], [1.0, torch.nan, 0.0], [1.0, 3.0, 2.0]])
     assert metrics.concordance(levels).tolist() == pytest.approx([1.0, 0.0, 0.0, 2 / 3])

@@ -101,7 +101,7 @@ def test_names_are_distinct(names, expected):
 def test_info_tells_and_writes_nothing(tmp_path, capsys):
     folder = make_run(tmp_path / "run")
     history.append(folder / "history.csv", {"epoch": 7, "step": 80, "seconds": 90.0, "train_total": 1.5, "valid_total": 2.5})
-    (folder / "metrics.json").write_text('{"success_pitch_frame": 0.75}')
+    (folder / "metrics.json").write_text('{"signal_to_symbol.pitch": 0.75}')
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert lt_play.main(["info", "-m", str(folder)]) == 0
     out = capsys.readouterr().out
@@ -111,7 +111,7 @@ def test_info_tells_and_writes_nothing(tmp_path, capsys):
         "epoch 7",
         "valid_total 2.5",
         "-12.5",
-        "success_pitch_frame 0.75",
+        "signal_to_symbol.pitch                      0.75",
         "bins_per_octave",
         "4 5",
     )

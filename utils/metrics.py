@@ -104,6 +104,15 @@ def itakura_saito(reference: Tensor, estimate: Tensor, floor: float) -> Tensor:
     return (log_ratio.exp() - log_ratio - 1).mean(-1)
 
 
+def level_difference(reference: Tensor, estimate: Tensor, floor: float) -> Tensor:
+    """Return by how many dB the energy of linear magnitudes `estimate` (N, F) exceeds that of `reference`, (N,).
+
+    Energies below that of one band at `floor` count as that.
+    """
+    made, true = (magnitudes.square().sum(-1).clamp_min(floor**2) for magnitudes in (estimate, reference))
+    return 10 * (made / true).log10()
+
+
 def concordance(levels: Tensor) -> Tensor:
     """Return for each row of `levels` (N, K) the share of its pairs of columns that rise, (N,); NaN ones are left out.
 

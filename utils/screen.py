@@ -51,7 +51,7 @@ def run(app: App) -> None:
         known = False
     if not known:
         raise InputError(f"TERM={name}: this terminal cannot be drawn on; run a script with --script FILE instead")
-    with _ended_by(signal.SIGHUP, signal.SIGTERM):
+    with _ended_by(signal.SIGINT, signal.SIGHUP, signal.SIGTERM):  # the first is ignored where a shell starts jobs behind it
         curses.wrapper(_show, app)
 
 
