@@ -28,7 +28,7 @@ COLUMNS = {  # of the table on stdout -> number of a summary
     "dynamics": "transcription.dynamics.value",
     "onset F1": "notes.onset.f1",
     "+offset": "notes.onset_offset.f1",
-    "+velocity": "notes.onset_offset_velocity.f1",
+    "+offset+velocity": "notes.onset_offset_velocity.f1",
     "late, ms": "onset_lateness_s.median",
     "transfer, dB": "symbol_to_signal.log_spectral_distance_db.value",
     "rebuilt, dB": "signal_to_signal.log_spectral_distance_db.value",

@@ -123,7 +123,8 @@ def write_comparison(folder: Path, metrics: Shown) -> None:
     """Write the estimates of several runs side by side: comparison.csv, comparison.png and .pdf, and a page."""
     make_folder(folder)
     write_metrics(folder / "comparison.csv", metrics)
-    shown_by = {f"{t}: {m}": dict(zip(metrics, es, strict=True)) for t, m, es in rows(metrics) if t != "symbol_to_symbol"}
+    scores = [(f"{m} ({t})".replace("_", " "), es) for t, m, es in rows(metrics) if t != "symbol_to_symbol"]
+    shown_by = {title: dict(zip(metrics, es, strict=True)) for title, es in scores}
     nothing = (np.nan,) * 3
     points = {
         metric: {name: (e["value"], e["low"], e["high"]) if e else nothing for name, e in columns.items()}
