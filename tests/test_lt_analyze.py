@@ -94,7 +94,7 @@ def test_all_of_one_run(whole):
     assert set(found["metrics"]) == {"model", *BASELINES}
     sound = {"within_50_cents", "loudness_order"}
     symbols = {"octave", "pitch", "dynamics", "all", "nll", "octave_vote", "pitch_vote", "dynamics_vote", "all_vote"}
-    spectra = {"log_spectral_distance_db", "itakura_saito", "nll"}
+    spectra = {"log_spectral_distance_db", "itakura_saito", "level_db", "nll"}
     assert {name: set(scores) for name, scores in found["metrics"]["model"].items()} == {
         "signal_to_signal": spectra,
         "symbol_to_signal": spectra,
