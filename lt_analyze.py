@@ -12,11 +12,15 @@ RUN/baselines.
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data.splits import ALL, SPLITS
 from utils import cli
 from utils.config import InputError
 from utils.inputs import distinct
+
+if TYPE_CHECKING:
+    from models.analysis import Request
 
 BASELINES = {"make_classifier": "pca_mlp", "conv_classifier": "conv_classifier", "conv_synth": "conv_synth"}
 
@@ -62,7 +66,7 @@ def main(argv: list[str]) -> int:
     """Analyse as the command line `argv` says; return the exit code."""
     args = parser().parse_args(argv)
     check(args)
-    from models.analysis import Analyst, Request
+    from models.analysis import Analyst
     from models.analysis_report import as_text, check_names, write_all, write_comparison
     from models.training import Interrupted
     from utils import device
@@ -70,7 +74,7 @@ def main(argv: list[str]) -> int:
 
     check_names(args.projections)
     device.set_threads(args.threads)
-    where, asked, attempts = device.select(device.named(args.device, args.cuda)), request(args, Request), cli.Attempts()
+    where, asked, attempts = device.select(device.named(args.device, args.cuda)), request(args), cli.Attempts()
     runs, found = list(dict.fromkeys(args.models)), {}
 
     def analyse(run: Path, name: str) -> None:
@@ -92,8 +96,10 @@ def main(argv: list[str]) -> int:
     return attempts.code
 
 
-def request(args: argparse.Namespace, Request: type):
+def request(args: argparse.Namespace) -> "Request":
     """Return the command line as a request to `models.analysis`."""
+    from models.analysis import Request
+
     make = [name for flag, name in BASELINES.items() if getattr(args, flag)]
     evaluate = [name for name in make if name != "pca_mlp"] + ["pca_mlp"] * args.evaluate_classifier
     return Request(

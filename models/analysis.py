@@ -169,21 +169,22 @@ class Analyst:
 
     # -- baselines ----------------------------------------------------------------------------------------------------
 
+    @cached_property
     def _networks(self) -> dict[str, LatentModel]:
-        """Return this system's baselines, untrained, with seeded weights; none where it has none."""
+        """This system's baselines, with seeded weights until they are trained or loaded; none where it has none."""
         request = self.request
         devices.seed(request.seed, "weights")
         shared = {"epochs": request.epochs, "batch_size": request.batch_size, "seed": request.seed, "patience": baselines.PATIENCE}
         return SYSTEMS[self.system].baselines(self.model, **shared, plot_epochs=0, save_epochs=request.epochs + 1)
 
     def _train_baselines(self) -> None:
-        for name, network in self._networks().items() if self.request.make else ():
-            if name in self.request.make:
+        for name in self.request.make:
+            if network := self._networks.get(name):
                 baselines.train(network, self._record(name), baselines.folder(self.run, name), self.home, self.device)
 
     def _baseline(self, name: str) -> LatentModel | None:
         """Return a trained baseline, None where the system has no such or it was never trained."""
-        network = self._networks().get(name)
+        network = self._networks.get(name)
         if network is None:
             return None
         try:

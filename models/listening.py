@@ -9,7 +9,7 @@ from torch import Tensor
 
 from data.labels import Labels
 from data.notes import velocities_of
-from data.representations import SUBFRAMES, NSGTMagnitude
+from data.representations import NSGTMagnitude
 from data.transcription import levels
 from models.base import LatentModel
 from models.evaluation import Estimate, Scores, estimate
@@ -123,7 +123,7 @@ def _loudness(model: LatentModel, instrument: int, ids: Tensor, rising: np.ndarr
     pitches = others.unique(dim=0)
     every = pitches.repeat_interleave(count, 0)
     every[:, place] = torch.arange(count).repeat(len(pitches))
-    heard = levels(played(model, every, instrument).numpy(), signal.frequencies, signal.hop / SUBFRAMES / 2).reshape(-1, count)
+    heard = levels(played(model, every, instrument).numpy(), signal.frequencies, signal.full_scale).reshape(-1, count)
     heard[:, np.setdiff1d(np.arange(count), ids[:, place])] = np.nan  # the model may never have met them
     words = [labels.word(row).partition(":")[0] for row in pitches.tolist()]
     name = labels.instruments[instrument]

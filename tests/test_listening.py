@@ -27,7 +27,7 @@ class Bands(Representation):
     """Two bands around 1000 Hz; a frame inverts to a sample that holds its sum."""
 
     frequencies = np.array([900.0, 1100.0])
-    frame_rate, hop, sample_rate = 30.0, 704, 22050
+    frame_rate, full_scale, sample_rate = 30.0, 35.2, 22050
 
     @property
     def shape(self):
