@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     add("--split", choices=(*SPLITS, ALL), default="test", help="the part of the corpus (default: test)")
     add("-o", "--output", type=Path, metavar="DIR", help="folder for the results (default: RUN/analysis)")
     add("-n", "--nb_passes", type=int, default=1, metavar="N", help="times that mixtures are paired anew (default: 1)")
-    add("--weights", choices=("best", "last"), help="weights to use (default: the best, or the last if none are)")
+    add("--weights", metavar="WHICH", help="best, last, or the number of a saved epoch (default: best, or last if none are)")
     add("--cache", default="", help="folder for spectra (default: that of the run)")
     add("--workers", type=int, default=0, metavar="N", help="processes that prepare a corpus (default: one a core)")
     add("--seed", type=int, default=0, help="seed of pairings, examples, samples, baselines and intervals (default: 0)")
@@ -51,6 +51,20 @@ def parser() -> argparse.ArgumentParser:
     add("--generate_audio", type=int, default=4, metavar="N", help="recordings to hear beside what is made of them (default: 4)")
     add("--n_samples", type=int, default=4, metavar="N", help="latents sampled for each of them (default: 4)")
     add("--projections", nargs="*", default=["pca"], metavar="NAME", help="maps of the latents: pca, umap (default: pca)")
+    space = result.add_argument_group("the space of instruments, of runs that tell several apart")
+    add = space.add_argument
+    add("--ratings", default="", metavar="KIND", help="to compare with first: a kind, a study or a CSV (default: the training's)")
+    add("--leave_one_out", type=int, default=0, metavar="EPOCHS", help="train once without each instrument's ratings (default: 0)")
+    add(
+        "--descriptors_steps",
+        type=int,
+        default=24,
+        metavar="N",
+        help="points an axis of maps of descriptors; 0 = none (default: 24)",
+    )
+    add("--labels", nargs="+", default=[], metavar="LABEL", help="what the run is told there, as A, A4, or a class id (default: A)")
+    add("--films", choices=("none", "gif", "mp4"), default="none", help="of these maps, along each axis (default: none)")
+    add("--unseen", default="", metavar="DIR", help="corpus of instruments that the run does not know, to place among the known")
     how = result.add_argument_group("how")
     add = how.add_argument
     add("--classifier_epochs", type=int, default=1000, metavar="N", help="most epochs of a baseline (default: 1000)")
@@ -99,6 +113,7 @@ def main(argv: list[str]) -> int:
 def request(args: argparse.Namespace) -> "Request":
     """Return the command line as a request to `models.analysis`."""
     from models.analysis import Request
+    from models.spaces import Wanted
 
     make = [name for flag, name in BASELINES.items() if getattr(args, flag)]
     evaluate = [name for name in make if name != "pca_mlp"] + ["pca_mlp"] * args.evaluate_classifier
@@ -115,6 +130,7 @@ def request(args: argparse.Namespace) -> "Request":
         epochs=args.classifier_epochs,
         batch_size=args.classifier_bs,
         projections=tuple(args.projections),
+        space=Wanted(args.ratings, args.leave_one_out, args.descriptors_steps, tuple(args.labels), args.films, args.unseen),
     )
 
 
@@ -126,7 +142,7 @@ def check(args: argparse.Namespace) -> None:
     InputError : a value that cannot be.
     """
     least = {"nb_passes": 1, "classifier_epochs": 1, "classifier_bs": 2, "griffinlim_iters": 1}
-    least |= dict.fromkeys(("generate_audio", "n_samples", "workers", "threads", "seed"), 0)
+    least |= dict.fromkeys(("generate_audio", "n_samples", "workers", "threads", "seed", "leave_one_out", "descriptors_steps"), 0)
     for name, minimum in least.items():
         if getattr(args, name) < minimum:
             raise InputError(f"--{name} {getattr(args, name)}: takes {minimum} or more")

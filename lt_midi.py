@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     add("--plot", type=int, choices=(0, 1), default=1, help="draw figures (default: 1)")
     add("--resynthesize", type=int, choices=(0, 1), default=1, help="write sounds and transcriptions (default: 1)")
     add("--griffinlim_iters", type=int, default=30, metavar="N", help="iterations of phase retrieval (default: 30)")
-    add("--weights", choices=("best", "last"), help="of the run (default: the best, or the last where there are none)")
+    add("--weights", metavar="WHICH", help="best, last, or the number of a saved epoch (default: best, or last if none are)")
     add("--device", default="", help="auto (best available), cpu, cuda or cuda:N (default: cpu)")
     add("--cuda", type=int, default=-1, help="number of the GPU, -1 = CPU; the short form of --device (default: -1)")
     add("--threads", type=int, default=0, help="threads to compute with (default: torch's choice)")

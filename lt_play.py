@@ -3,15 +3,14 @@
 
 import argparse
 import importlib
-import math
-import re
 import textwrap
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from models.play_flags import add_flags, whole
 from utils import cli
 from utils.config import InputError
 from utils.inputs import distinct, found
@@ -23,7 +22,12 @@ midi -m saves/crossmodal__flute saves/crossmodal__cello -i songs -o out -t -12 -
 sequence -m saves/crossmodal__flute -i A4:mf C5:mf Eb5:ff
 morphing -m saves/crossmodal__flute_cello -i A4:mf+C3:p C5+E3 --interp_order spherical
 trajectory -m saves/crossmodal__flute --traj circle helix --n_generations 3 --radius 6
-free_navigation -m saves/crossmodal__flute"""
+free_navigation -m saves/crossmodal__flute
+full_instruments -m saves/timbre__l2_nsgt-octave
+pairwise_paths -m saves/timbre__l2_nsgt-octave -i Flute Violin Oboe --path spherical expressive
+random_paths -m saves/timbre__l2_nsgt-octave --shape spiralOut circle --centre note
+perceptual_infer -m saves/timbre__l2_nsgt-octave -i viola tuba.wav
+descriptor_synthesis -m saves/timbre__l2_nsgt-octave --descriptor centroid bandwidth --curve rise --curve=-exp"""
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,13 @@ class Mode:
     flags: str = ""  # those that not all modes take
     needs: tuple[str, ...] = ()  # modalities of the model; a mode without any only reads the run's folder
     input: str = ""  # what -i takes
-    suffixes: tuple[str, ...] = ()  # of files that are found in folders; without any, -i takes no files
+    suffixes: tuple[str, ...] = ()  # of files that are found in folders and played one by one; without any, -i is the mode's own
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # of flags, where they are others than those of most modes
 
 
 FILES, LABELS = "files", "labels"
-OUT, BOTH = "output graphs griffinlim_iters ", ("signal", "symbol")
+OUT, BOTH = "output graphs griffinlim_iters labels ", ("signal", "symbol")
+FIVE_SECONDS = {"n_steps": 1565}
 MODES = {
     "info": Mode("print what a run is: its configuration, size, training and scores", "models.play_info"),
     "audio": Mode(
@@ -66,19 +72,45 @@ MODES = {
         "move through the latent space by hand and hear what is there: navigation.txt, .wav, .mid, .csv, .pdf",
         *("models.play_navigation", OUT + "seed script replay", ("signal",)),
     ),
+    "full_instruments": Mode(
+        "play a loud held-out note of each instrument again: INSTRUMENT_NOTE.wav, _original.wav, .csv, .pdf, _path.png",
+        *("models.play_notes", "output graphs griffinlim_iters seed split n_generations", ("signal",)),
+        defaults={"n_generations": 1},
+    ),
+    "pairwise_paths": Mode(
+        "melt loud notes of each pair of instruments into each other: INSTRUMENT_INSTRUMENT_PATH.wav, .csv, .pdf, _path.png",
+        *("models.play_notes", OUT + "input seed split path select expression n_steps", ("signal",)),
+        defaults=FIVE_SECONDS,
+    ),
+    "random_paths": Mode(
+        "play spirals and circles around places drawn at random: SHAPE_CENTRE_NUMBER.wav, .csv, .pdf, _path.png",
+        *("models.play_notes", OUT + "seed split shape centre n_steps n_generations", ("signal",)),
+        defaults={**FIVE_SECONDS, "n_generations": 3},
+    ),
+    "perceptual_infer": Mode(
+        "find where instruments lie that the run has not seen: space.pdf, means.csv, distances.csv, FILE.wav, .csv, .pdf",
+        *("models.play_unseen", OUT + "input", ("signal",), "recordings, folders of them, or corpora"),
+    ),
+    "descriptor_synthesis": Mode(
+        "let a descriptor of sound follow a curve, from a loud note on: NOTE_DESCRIPTOR_CURVE.wav, .csv, .pdf, _path.png",
+        *("models.play_descriptors", OUT + "input seed split descriptor curve curve_file by n_steps n_generations", ("signal",)),
+        defaults={**FIVE_SECONDS, "n_generations": 1},
+    ),
 }
 
 
 def parser(modes: Sequence[str] = tuple(MODES)) -> argparse.ArgumentParser:
     """Return the command line of some modes."""
-    lines = [textwrap.fill(MODES[m].text, WIDTH, initial_indent=f"  {m:<17}", subsequent_indent=" " * 19) for m in modes]
+    lines = [textwrap.fill(MODES[m].text, WIDTH, initial_indent=f"  {m:<22}", subsequent_indent=" " * 24) for m in modes]
     notes = "Several runs may be given, several files, and folders of files. Results lie in RUN/MODE unless -o says otherwise."
     examples = [f"  lt_play.py {example}" for example in EXAMPLES.splitlines() if example.split()[0] in modes]
     result = cli.Parser(description="\n".join([__doc__, "", *lines, "", notes]), epilog="\n".join(["examples:", *examples]))
     result.add_argument("mode", choices=list(MODES), help="what to do")
     result.add_argument("-m", "--models", nargs="+", type=Path, default=[], metavar="RUN", help="folders of trained runs")
     result.add_argument("--info", type=int, nargs="?", choices=(0, 1), const=1, default=0, help="say what the mode does, and end")
-    result.add_argument("--weights", choices=("best", "last"), help="weights to use (default: the best, or the last if none are)")
+    result.add_argument(
+        "--weights", metavar="WHICH", help="best, last, or the number of a saved epoch (default: best, or last if none are)"
+    )
     result.add_argument("--device", default="", help="auto (best available), cpu, cuda or cuda:N (default: cpu)")
     result.add_argument(
         "-c", "--cuda", type=int, default=-1, help="number of the GPU, the short form of --device (default: -1, CPU)"
@@ -90,54 +122,10 @@ def parser(modes: Sequence[str] = tuple(MODES)) -> argparse.ArgumentParser:
         if set(users) & set(modes):
             result.add_argument(*names, help=f"{help} [{', '.join(users)}]" if len(modes) > 1 else help, **options)
 
-    _add_flags(add)
+    add_flags(add)
+    if len(modes) == 1:
+        result.set_defaults(**MODES[modes[0]].defaults)
     return result
-
-
-def _add_flags(add: Callable) -> None:
-    """Add the flags that not all modes take."""
-    positive, number = {"type": above_0, "metavar": "X"}, {"metavar": "N"}
-    given = "files, or folders of them; labels: words like A4:mf and rest, A4:mf+C3:p for a mixture, or their class ids"
-    add("-i", "--input", nargs="+", default=[], metavar="INPUT", help=given)
-    add("-o", "--output", type=Path, metavar="DIR", help="folder for the results (default: one in the run, named as the mode)")
-    add("-t", "--transposition", type=int, default=0, metavar="SEMITONES", help="transpose by so much (default: 0)")
-    add("-d", "--dynamics", default="", metavar="CLASS", help="play everything in this dynamics, given by name or class id")
-    sampled = "1: sample the posterior, once a note or label, in audio once a file, instead of taking its mean (default: 0)"
-    add("-s", "--latent_sample", type=int, choices=(0, 1), default=0, help=sampled)
-    add("-g", "--graphs", type=int, choices=(0, 1), default=1, help="draw figures (default: 1)")
-    add("--griffinlim_iters", type=whole(1), default=30, help="iterations of phase retrieval (default: 30)", **number)
-    steps = "points in time a label, from label to label, or a curve; at the default transform 313 a second (default: 500)"
-    add("--n_steps", type=whole(1), default=500, help=steps, **number)
-    orders = ("0", "1", "2", "3", "spherical")
-    add("--interp_order", choices=orders, default="1", help="degree of the spline, or along great circles (default: 1)")
-    add(
-        "--traj", nargs="+", choices=("line", "circle", "helix", "spiral"), default=["line"], help="kinds of curves (default: line)"
-    )
-    add("--n_generations", type=whole(1), default=10, help="curves of each kind (default: 10)", **number)
-    apart = "of curves (default: half of what two draws from the prior are apart on average, 4 with 32 latent dimensions)"
-    add("--radius", help=apart, **positive)
-    add("--turns", default=1.0, help="of curves (default: 1)", **positive)
-    add("--script", type=Path, metavar="FILE", help="commands to follow, instead of those of a terminal; - for stdin")
-    add("--replay", type=Path, metavar="FILE", help="a saved session to repeat")
-    add("--seed", type=int, default=0, help="seed of what is drawn (default: 0)")
-
-
-def whole(least: int) -> Callable[[str], int]:
-    """Return what reads whole numbers from `least` up."""
-
-    def read(text: str) -> int:
-        if not re.fullmatch(r"\d{1,9}", text) or int(text) < least:
-            raise argparse.ArgumentTypeError(f"must be a whole number, {least} or more, not {text[:20]}")
-        return int(text)
-
-    return read
-
-
-def above_0(text: str) -> float:
-    """Read a finite number above 0."""
-    if not 0 < float(text) < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a finite number above 0, not {text}")
-    return float(text)
 
 
 def main(argv: list[str]) -> int:
@@ -151,6 +139,7 @@ def main(argv: list[str]) -> int:
     strange = [flag for flag in plain if flag not in used and getattr(args, flag) != plain[flag]]
     if strange:
         raise InputError(f"{name}: takes no --{strange[0]}; lt_play.py {name} --info says what it takes")
+    args = argparse.Namespace(**plain | vars(parser([name]).parse_known_args(argv)[0]))
     if not args.models:
         raise InputError(f"{name}: give the folders of trained runs with -m")
     if mode.input and not args.input:
@@ -179,13 +168,16 @@ def perform(mode: Mode, run: Path, out: Path, files: dict[Path, str], args: argp
     if not mode.needs:
         play(run)
         return
+    from models import recorded
     from models.rendering import Player
     from models.runs import load_run
     from utils import device
     from utils.paths import make_folder
 
     where = device.select(device.named(args.device, args.cuda))
-    player = Player(load_run(run, where, args.weights), args.griffinlim_iters, bool(args.latent_sample), args.seed)
+    model = load_run(run, where, args.weights)
+    condition = recorded.spoken(model, args.labels[0]) if args.labels else recorded.usual(model)
+    player = Player(model, args.griffinlim_iters, bool(args.latent_sample), args.seed, condition, run)
     for modality in mode.needs:
         naming(run, partial(player.representation, modality))
     make_folder(out)

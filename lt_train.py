@@ -12,13 +12,12 @@ metrics.json (on the test split), figures/.
 
 import argparse
 import functools
-import re
 from dataclasses import fields
 from pathlib import Path
 
-from models.config import RESUMABLE, TrainConfig
+from models.config import TrainConfig
 from models.run_config import read_run
-from models.run_folder import BEST, LAST, numbered
+from models.run_folder import BEST, LAST, saved_name
 from models.systems import SYSTEMS
 from utils import cli
 from utils.config import InputError, add_flags, merge
@@ -33,12 +32,18 @@ def parser(system: str) -> argparse.ArgumentParser:
     result.add_argument("--preset", choices=list(SYSTEMS[system].Config.PRESETS), help="a named set of defaults; flags still win")
     run = result.add_argument_group("run")
     add = run.add_argument
-    add("--savedir", type=Path, help="folder of all runs (default: saves)")
+    add("--savedir", "--saveroot", type=Path, help="folder of all runs (default: saves)")
     add("--name", default="", help="name of the run (default: the system and what it is trained on)")
     start = run.add_mutually_exclusive_group()
     start.add_argument("--resume", type=Path, metavar="RUN", help="continue a run in its folder, bit for bit")
     start.add_argument("--load", type=Path, metavar="RUN", help="start a new run from the state of another")
-    add("--load_epoch", default="", help="with --load: last, best (weights only), or the number of a save (default: last)")
+    if hasattr(SYSTEMS[system].Config, "twofold"):
+        start.add_argument(
+            "--twofold", type=Path, metavar="RUN", help="start a new run in its second phase, from another's weights"
+        )
+    else:
+        result.set_defaults(twofold=None)
+    add("--load_epoch", default="", help="of another RUN: last, best (weights only), or the number of a save (default: last)")
     add("--time_budget", type=float, default=0.0, metavar="MINUTES", help="stop after this time (default: no limit)")
     add("--tensorboard", type=int, choices=(0, 1), default=0, help="write TensorBoard logs too (default: 0)")
     add("--device", default="", help="auto (best available), cpu, cuda or cuda:N (default: cpu)")
@@ -54,8 +59,9 @@ def main(argv: list[str]) -> int:
     first.add_argument("--system", choices=list(SYSTEMS))
     first.add_argument("--resume", type=Path)
     first.add_argument("--load", type=Path)
+    first.add_argument("--twofold", type=Path)
     early = first.parse_known_args(argv)[0]
-    earlier = early.resume or early.load
+    earlier = early.resume or early.load or early.twofold
     system = read_run(earlier)[0] if earlier else early.system or DEFAULT
     if early.system not in (None, system):
         raise InputError(f"--system {early.system}: {earlier} is a run of the system {system}")
@@ -66,7 +72,8 @@ def main(argv: list[str]) -> int:
     from utils.device import named
 
     configured = functools.partial(configure, system, args, given)
-    session = Session(system, configured, args.resume is not None, args.time_budget, bool(args.tensorboard))
+    weights_only = bool(args.twofold) or args.load_epoch == "best"
+    session = Session(system, configured, args.resume is not None, weights_only, args.time_budget, bool(args.tensorboard))
     return train(session, named(args.device, args.cuda), args.threads)
 
 
@@ -79,7 +86,7 @@ def check(args: argparse.Namespace) -> None:
     """
     if not 0 <= args.time_budget < float("inf") or args.threads < 0:
         raise InputError("--time_budget and --threads take 0 or more")
-    if args.load_epoch and not args.load:
+    if args.load_epoch and not (args.load or args.twofold):
         raise InputError("--load_epoch: says which state of another run to --load, and there is none")
     wrong = [flag for flag in ("savedir", "name", "preset") if getattr(args, flag)]
     if args.resume and wrong:
@@ -96,33 +103,20 @@ def configure(system: str, args: argparse.Namespace, given: dict[str, object]) -
     InputError : options that do not go together, a run that is there already, or one that cannot be continued.
     """
     if args.resume:
-        fixed = sorted(set(given) - RESUMABLE)
+        fixed = sorted(set(given) - SYSTEMS[system].Config.RESUMABLE)
         if fixed:
             raise InputError(f"--{fixed[0]} cannot change when a run is resumed; start a new one from it with --load")
         return merge(read_run(args.resume)[1], given), args.resume, args.resume / LAST
-    Config = SYSTEMS[system].Config
-    earlier = read_run(args.load)[1] if args.load else Config()
+    Config, start = SYSTEMS[system].Config, args.load or args.twofold
+    earlier = read_run(start)[1] if start else Config()
+    earlier = earlier.twofold() if args.twofold else earlier
     config = merge(earlier, {**(Config.PRESETS[args.preset] if args.preset else {}), **given})
     config.validate()
     config = config.resolved()
     folder = (args.savedir or Path("saves")) / (args.name or config.title().replace("/", "-"))
     if (folder / LAST).exists():
         raise InputError(f"{folder}: there is a run already; continue it with --resume, or choose another --name")
-    return config, folder, args.load / saved_name(args.load_epoch or "last") if args.load else None
-
-
-def saved_name(epoch: str) -> str:
-    """Return the file that ``--load_epoch`` means.
-
-    Raises
-    ------
-    InputError : neither last, best nor a number.
-    """
-    if re.fullmatch(r"\d{1,9}", epoch):
-        return numbered(int(epoch))
-    if epoch not in ("last", "best"):
-        raise InputError(f"--load_epoch {epoch}: give last, best, or the number of a saved epoch")
-    return LAST if epoch == "last" else BEST
+    return config, folder, start / saved_name(args.load_epoch or "last") if start else None
 
 
 if __name__ == "__main__":

@@ -82,6 +82,25 @@ class Ratings:
         """
         return self._among(names, [self._place(name) for name in names])
 
+    def without(self, names: Sequence[str]) -> "Ratings":
+        """Return the same instruments, those named as if nobody had rated them.
+
+        Raises
+        ------
+        InputError
+            If one is not there, or fewer than 3 rated ones are left.
+        """
+        gone = [self._place(name) for name in names]
+        mean, spread, number = self.mean.copy(), self.spread.copy(), self.number.copy()
+        for values, nothing in ((mean, np.nan), (spread, np.nan), (number, 0)):
+            values[gone], values[:, gone] = nothing, nothing
+        for values in (mean, spread):
+            np.fill_diagonal(values, 0)
+        left = replace(self, mean=mean, spread=spread, number=number)
+        if len(left.rated) < LEAST:
+            raise InputError(f"ratings: {LEAST} rated instruments at least must be left, not {' '.join(left.rated) or 'none'}")
+        return left
+
     def _among(self, names: Sequence[str], places: Sequence[int | None]) -> "Ratings":
         """Return the ratings at `places` under `names`; those at None are unknown."""
         for place in {*places} - {None}:

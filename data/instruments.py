@@ -83,6 +83,21 @@ class Corpus:
             raise InputError(f"instruments '{' '.join(instruments)}': name one or more, each once")
         return tuple(tuple(note for note in self.notes if note.labels["instrument"] == name) for name in names)
 
+    def below(self, octave: int) -> "Corpus":
+        """Return the notes of octaves up to `octave`.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        kept = tuple(note for note in self.notes if int(note.labels["octave"]) <= octave)
+        if not kept:
+            raise InputError(f"{self.root}: has no notes in octaves up to {octave}")
+        played = {note.labels["instrument"] for note in kept}
+        names = tuple(name for name in self.classes["instrument"] if name in played)
+        return Corpus(self.root, kept, {**self.classes, "instrument": names})
+
     def _name(self, asked: str) -> str:
         """Return the corpus' own name of an instrument: the one asked, or but for its spelling, or the only one by alias."""
         names = self.classes["instrument"]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from data.splits import ALL
-from models import baselines, latents
+from models import baselines, latents, left_out, spaces
 from models.base import LatentModel
 from models.config import TrainConfig
 from models.epochs import Dataset
@@ -53,6 +53,7 @@ class Request:
     batch_size: int = 64
     projections: tuple[str, ...] = ("pca",)
     weights: str | None = None
+    space: spaces.Wanted = spaces.Wanted()
 
 
 @dataclass
@@ -67,6 +68,7 @@ class Analysis:
     metrics: dict[str, dict[str, dict[str, Estimate]]] = field(default_factory=dict)  # model or baseline -> translation -> metric
     probe: dict[str, dict[str, Estimate]] = field(default_factory=dict)  # modality -> label
     heard: Listened | None = None
+    space: spaces.Space | None = None
     examples: list[Example] = field(default_factory=list)
     frequencies: np.ndarray | None = None  # Hz, of the bands of their spectra
 
@@ -82,6 +84,7 @@ class Analysis:
             "latent": latents.summary(self.observed.latents),
             "probe": self.probe,
             "generated": self.heard.json() if self.heard else None,
+            "space": self.space.json() if self.space else None,
             "examples_named": [{"of": e.title, "named": e.named} for e in self.examples],
         }
 
@@ -135,6 +138,7 @@ class Analyst:
         if request.losses:
             found.metrics[MODEL] = estimates(observed, request.seed)
             found.probe, found.heard = self._probe(observed), self._listen(self.model, found.metrics[MODEL])
+            found.space = self._explore(observed)
         for name in request.evaluate:
             if baseline := self._baseline(name):
                 found.metrics[name] = estimates(self._observe(baseline), request.seed)
@@ -158,6 +162,14 @@ class Analyst:
             metrics[SOUND] = found
         return heard
 
+    def _explore(self, observed: Observed) -> spaces.Space | None:
+        """Return what there is in the space of instruments, and train those without the ratings of one, where asked for."""
+        space, wanted = spaces.explore(self.model, observed, self.request.space, self.request.seed), self.request.space
+        if space and wanted.leave_one_out:
+            where = (self.run, self.fingerprints, self.home, self.dataset)
+            space.foretold(left_out.distances(SYSTEMS[self.system], self.model, *where, wanted.leave_one_out), self.request.seed)
+        return space
+
     def _probe(self, observed: Observed) -> dict[str, dict[str, Estimate]]:
         """Return the accuracy of linear probes, nothing where there is nothing to fit them on."""
         try:
@@ -165,7 +177,9 @@ class Analyst:
         except InputError as error:
             log.warning("no linear probe: %s", error)
             return {}
-        return latents.probe(observe(self.model, passes(train, 1, self.request.seed), self.device), observed, self.request.seed)
+        return latents.probe(
+            observe(self.model, passes(train, 1, self.request.seed), self.device, translated=False), observed, self.request.seed
+        )
 
     # -- baselines ----------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models import latents
+from models import latents, spaces_report
 from models.analysis import SOUND, Analysis, describe
 from models.evaluation import Estimate, confusions
 from models.run_folder import HISTORY
@@ -168,6 +168,8 @@ def _draw(found: Analysis, folder: Path) -> dict[str, Path]:
     if found.heard and found.heard.loudness:
         levels = {f"{pitch.instrument} {pitch.note}": np.array(pitch.levels) for pitch in found.heard.loudness}
         draw.loudness(levels, found.heard.dynamics, files("loudness"))
+    if found.space:
+        spaces_report.draw(found.space, found.request.space.films, files)
     if found.examples:
         frequencies = found.frequencies
         draw.examples([(e.title, _few(e.spectra)) for e in found.examples], frequencies, files("examples"))
@@ -208,6 +210,8 @@ def _sections(found: Analysis, drawn: Mapping[str, Path]) -> Iterator[Section]:
         yield Section("Which class is taken for which", confused)
     if drawn or found.probe:
         yield Section("Latent space", [Text(LATENT), *_probe(found), *pictures("latent")])
+    if found.space:
+        yield spaces_report.section(found.space, dict(drawn))
     if trained := pictures("history"):
         yield Section("Training", trained)
     lines = "\n".join(f"{name:<22}{shown(tuple(v) if isinstance(v, list) else v)}" for name, v in to_json(found.config).items())

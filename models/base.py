@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from data.representations import Representation
+from data.representations import Facet, Representation
 from models.config import TrainConfig
 from models.losses import Normal
 
@@ -30,13 +30,14 @@ class ParamGroup:
 class LatentModel(nn.Module):
     """A model with one latent space and one or more modalities.
 
-    `N` is frames or windows of one file; it stands where a batch stands, so a file is a batch.
+    `N` is frames or windows of one file; it stands where a batch stands, so a file is a batch. A `condition` (N, C) holds class ids,
+    a column for each of `conditions`; it is None where there are none.
     """
 
     config: TrainConfig
     representations: Mapping[str, Representation]  # modality -> how files of it become tensors
     latent_shape: tuple[int, ...]  # (Z,) or, for one latent a step, (T, Z)
-    conditions: Mapping[str, int] = {}
+    conditions: Mapping[str, int] = {}  # label -> number of classes, that encoder and decoder are told
 
     @property
     def translations(self) -> list[tuple[str, str]]:
@@ -59,7 +60,7 @@ class LatentModel(nn.Module):
         """Return for each element of ``decode(z, target)`` the probability (0 to 1) that the model gives it, (N, *shape)."""
         raise NotImplementedError
 
-    def nll(self, x: Tensor, source: str, y: Tensor, target: str) -> Tensor | None:
+    def nll(self, x: Tensor, source: str, y: Tensor, target: str, condition: Tensor | None = None) -> Tensor | None:
         """Return -ln p(y | posterior mean of x) in nats, (N,), for `x` in modality `source` and `y` in `target`.
 
         None where the model gives no probabilities.
@@ -75,8 +76,20 @@ class LatentModel(nn.Module):
         z = torch.randn(n, *self.latent_shape, generator=generator)  # on the CPU: the same on every device
         return z.to(next(self.parameters()).device)
 
-    def phases(self) -> dict[str, ParamGroup]:
-        """Return what each phase of a training step moves, in order; one phase with everything unless a system says else."""
+    def condition(self, batch: dict[str, Tensor]) -> Tensor | None:
+        """Return what the model is told of a batch, (N, C); None where it is told nothing."""
+        return torch.stack([batch[label] for label in self.conditions], 1) if self.conditions else None
+
+    def facets(self, batch: dict[str, Tensor]) -> dict[str, Facet]:
+        """Return by name what each example of a batch is of some classes: what its modalities tell, unless a system says else."""
+        told = (representation.facets(batch[modality]) for modality, representation in self.representations.items())
+        return {label: facet for facets in told for label, facet in facets.items()}
+
+    def phases(self, epoch: int = 0) -> dict[str, ParamGroup]:
+        """Return what each phase of a step of this epoch moves, in order; one phase with everything unless a system says else.
+
+        Where an epoch has other phases than the one before, they start with fresh optimizers and their own search of the best.
+        """
         return {"vae": ParamGroup([p for p in self.parameters() if p.requires_grad], self.config.lr)}
 
     def prepare(self, batches: Iterable[dict[str, Tensor]]) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 import torch
 
 from models.base import LatentModel
-from models.config import RESUMABLE
 from models.epochs import Dataset, batches
 from models.run_folder import BEST, HISTORY, LAST
-from models.runs import read_state
+from models.runs import read_weights
 from models.training import Trainer, fit
 from utils import history
 from utils.checkpoint import load_state, load_weights
@@ -31,7 +30,7 @@ def folder(run: Path, name: str) -> Path:
 
 def record(name: str, run: LatentModel, fingerprints: dict[str, str]) -> dict:
     """Return what a baseline is of, as JSON values: what decides the run's numbers, and fingerprints of its splits."""
-    decisive = {f.name for f in fields(run.config)} - RESUMABLE
+    decisive = {f.name for f in fields(run.config)} - run.config.RESUMABLE
     content = {key: value for key, value in to_json(run.config).items() if key in decisive}
     seen = {split: fingerprints.get(split) for split in ("train", "valid")}
     return {"baseline": name, "run": content, "fingerprints": seen}
@@ -75,6 +74,5 @@ def load(network: LatentModel, of: dict, where: Path, device: torch.device) -> L
         raise InputError(f"{where}: this baseline has not been trained; train it first")
     if read_json(where / RECORD) | of != read_json(where / RECORD):
         raise InputError(f"{where}: was trained on other data, or for another run; train it anew")
-    state, path = read_state(where, "best")
-    load_weights(network, state["model"], path)
+    load_weights(network, read_weights(where / BEST), where / BEST)
     return network.to(device).eval()

@@ -1,5 +1,6 @@
 """The configuration every system shares. It and the systems' own import no torch, so that ``--help`` is quick."""
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,15 +9,15 @@ from utils.config import InputError, option
 DATA, TRAINING, SAVING = "data", "training", "saving and drawing"
 
 
-# what a resumed run may change: none of it decides a number of a step
-RESUMABLE = {"dbroot", "cache", "workers", "epochs", "patience", "save_epochs", "save_steps", "save_minutes", "plot_epochs"}
-
-
 @dataclass(frozen=True)
 class TrainConfig:
     """What a run is made of: each field is a flag of ``lt_train.py`` and a key of the run's ``config.json``."""
 
     PRESETS: ClassVar[dict[str, dict[str, object]]] = {}
+    RESUMABLE: ClassVar[set[str]] = {  # what a resumed run may change: none of it decides a number of a step
+        *("dbroot", "cache", "workers", "epochs", "patience", "save_epochs", "save_steps", "save_minutes", "plot_epochs"),
+        *("plot_reconstructions", "plot_latentspace", "plot_statistics", "plot_npoints"),
+    }
 
     dbroot: str = option("", "folder or file with the corpus; without it the system's embedded corpus is made and used", DATA)
     cache: str = option("", "folder for spectra and rendered corpora; without it $LT_CACHE or ~/.cache/latent-transcription", DATA)
@@ -36,6 +37,10 @@ class TrainConfig:
     save_steps: int = option(0, "steps between saves of the last state; 0 = none by steps", SAVING, minimum=0)
     save_minutes: float = option(5.0, "minutes between saves of the last state; 0 = none by time", SAVING, minimum=0)
     plot_epochs: int = option(100, "epochs between figures; 0 = none", SAVING, minimum=0)
+    plot_reconstructions: int = option(1, "draw held-out examples beside what is made of them", SAVING, (0, 1))
+    plot_latentspace: int = option(0, "draw latents on their principal axes, coloured by each label", SAVING, (0, 1))
+    plot_statistics: int = option(0, "draw how each class uses each latent dimension", SAVING, (0, 1))
+    plot_npoints: int = option(10000, "held-out examples whose latents are drawn, at most", SAVING, minimum=2)
 
     def validate(self) -> None:
         """Check what one field alone cannot tell.
@@ -49,6 +54,11 @@ class TrainConfig:
         if not 0 < self.shrink < 1:
             raise InputError(f"--shrink {self.shrink:g}: must lie between 0 and 1")
 
+    @property
+    def total_epochs(self) -> int:
+        """Return the epochs of all phases."""
+        return self.epochs
+
     def resolved(self) -> "TrainConfig":
         """Return this configuration with what the corpus, or another run, decides filled in."""
         return self
@@ -56,3 +66,17 @@ class TrainConfig:
     def title(self) -> str:
         """Return the run's name when the user gives none."""
         raise NotImplementedError
+
+
+def check_frames(frames: tuple[str, ...]) -> None:
+    """Check which frames of a note are asked for: ``A B``, one number, ``sustain``, or nothing.
+
+    Raises
+    ------
+    InputError : they are none of these.
+    """
+    if frames == ("sustain",):
+        return
+    numbers = [int(f) for f in frames if re.fullmatch(r"\d{1,9}", f)]
+    if len(numbers) < len(frames) or len(numbers) > 2 or (len(numbers) == 2 and numbers[0] >= numbers[1]):
+        raise InputError(f"--frames {' '.join(frames)}: give A B with A < B, one number, 'sustain', or nothing for all")

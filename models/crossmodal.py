@@ -6,7 +6,7 @@ Bijective Signal-Symbol Translation", DAFx 2019). Both VAEs are trained together
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from models.crossmodal_config import Config
 from models.crossmodal_slots import Slots
 from models.layers import Hidden, NormalHead, linear
 from models.losses import Normal
+from models.sound import SoundModel
 from utils.paths import cache_folder
 
 log = logging.getLogger(__name__)
@@ -113,7 +114,7 @@ class Critic(nn.Module):
         return self.verdict(self.hidden(x)).squeeze(-1).float()
 
 
-class Model(LatentModel):
+class Model(SoundModel):
     """The pair of VAEs, their ties, and the critic."""
 
     def __init__(self, config: Config):
@@ -124,33 +125,10 @@ class Model(LatentModel):
         n_bins = self.representations["signal"].shape[0]
         self.audio, self.symbolic = AudioVAE(n_bins, config), SymbolicVAE(config)
         self.critic = Critic(n_bins, config.adv_dim, config.adv_num) if config.adversarial else None
-        self.register_buffer("centre", torch.zeros(()))  # of the log magnitudes over the training split
-        self.register_buffer("extent", torch.ones(()))  # their largest distance from the centre
-
-    # -- statistics ---------------------------------------------------------------------------------------------------
-
-    def prepare(self, batches: Iterable[dict[str, Tensor]]) -> None:
-        """Fit the standardisation on the mixtures of the training split."""
-        total, count, low, high = 0.0, 0, torch.inf, -torch.inf
-        for batch in batches:
-            y = batch["signal"].clamp_min(self.config.floor).log()
-            total, count = total + y.double().sum().item(), count + y.numel()
-            low, high = min(low, y.min().item()), max(high, y.max().item())
-        centre = total / count
-        self.centre.fill_(centre)
-        self.extent.fill_(max(high - centre, centre - low, 1e-6))
-
-    def standardise(self, magnitudes: Tensor) -> Tensor:
-        """Return log magnitudes around 0 within about [-1, 1], for linear ones of the same shape."""
-        return (magnitudes.clamp_min(self.config.floor).log() - self.centre) / self.extent
-
-    def magnitudes(self, x: Tensor) -> Tensor:
-        """Undo `standardise`."""
-        return (x * self.extent + self.centre).exp()
 
     # -- training -----------------------------------------------------------------------------------------------------
 
-    def phases(self) -> dict[str, ParamGroup]:
+    def phases(self, epoch: int = 0) -> dict[str, ParamGroup]:
         """Return the phase of the VAEs and, where there is a critic, its own."""
         vae = ParamGroup([*self.audio.parameters(), *self.symbolic.parameters()], self.config.lr)
         if self.critic is None:
@@ -234,23 +212,17 @@ class Model(LatentModel):
         return vae.infer(x)[0][-1]
 
     def decode(self, z: Tensor, target: str, condition: Tensor | None = None, temperature: float = 0.0) -> Tensor:
-        """Return linear magnitudes (N, F) or class ids (N, I, L) for latents (N, Z).
-
-        The model knows the floor only as "no more than this", so it is taken off: what sounds in all bands at once would be noise.
-        """
+        """Return linear magnitudes (N, F) or class ids (N, I, L) for latents (N, Z)."""
         if target == "signal":
-            p = self.audio.observe(self.audio.descend(z))
-            x = p.mean + temperature * p.variance.sqrt() * torch.randn_like(p.mean) if temperature else p.mean
-            return (self.magnitudes(x) - self.config.floor).clamp_min(0)
+            return self.heard(self.audio.observe(self.audio.descend(z)), temperature)
         return self.symbolic.slots.classes(self._logits(z), temperature)
 
-    def nll(self, x: Tensor, source: str, y: Tensor, target: str) -> Tensor:
+    def nll(self, x: Tensor, source: str, y: Tensor, target: str, condition: Tensor | None = None) -> Tensor:
         """Return -ln p(y | posterior mean of x), (N,): of the F log magnitudes of a frame, or of its labels."""
         z = self.encode(x, source).mean
         if target == "symbol":
             return self.symbolic.slots.nll(self.symbolic.observe(self.symbolic.descend(z)), y)
-        standardised = losses.gaussian_nll(self.audio.observe(self.audio.descend(z)), self.standardise(y))
-        return standardised + y.shape[1] * self.extent.log()  # the density of log magnitudes, so that runs compare
+        return self.density(losses.gaussian_nll(self.audio.observe(self.audio.descend(z)), self.standardise(y)), y.shape[1])
 
     def confidence(self, z: Tensor, target: str, condition: Tensor | None = None) -> Tensor:
         """Return the probability of each class that ``decode(z, "symbol")`` names, (N, I, L)."""

@@ -74,7 +74,7 @@ class Classifier(Baseline):
         nll = self.slots.nll(self.logits(self.standardise(batch["signal"])), batch["symbol"]).mean()
         return Losses(nll, {"nll_symbol": nll})
 
-    def nll(self, x: Tensor, source: str, y: Tensor, target: str) -> Tensor:
+    def nll(self, x: Tensor, source: str, y: Tensor, target: str, condition: Tensor | None = None) -> Tensor:
         """Return -ln p(labels | spectrum), (N,)."""
         return self.slots.nll(self.logits(self.standardise(x)), y)
 

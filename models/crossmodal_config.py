@@ -1,11 +1,10 @@
 """Configuration of the crossmodal system: its flags, defaults and presets. Imports no torch."""
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from models.config import DATA, TrainConfig
+from models.config import DATA, TrainConfig, check_frames
 from utils.config import InputError, derived, option
 from utils.paths import cache_folder
 
@@ -122,7 +121,7 @@ class Config(TrainConfig):
             raise InputError("--labels: give at least one label, none twice")
         if len(set(self.instruments)) < len(self.instruments):
             raise InputError("--instruments: the same instrument twice")
-        self._validate_frames()
+        check_frames(self.frames)
         for name in ("dropout", "noise"):
             if getattr(self, name) >= 1:
                 raise InputError(f"--{name} {getattr(self, name):g}: must be less than 1")
@@ -133,13 +132,6 @@ class Config(TrainConfig):
         for name in ("floor", "adv_lr", "noise"):
             if getattr(self, name) <= 0:
                 raise InputError(f"--{name}: must be greater than 0")
-
-    def _validate_frames(self) -> None:
-        if self.frames == ("sustain",):
-            return
-        numbers = [int(f) for f in self.frames if re.fullmatch(r"\d{1,9}", f)]
-        if len(numbers) < len(self.frames) or len(numbers) > 2 or (len(numbers) == 2 and numbers[0] >= numbers[1]):
-            raise InputError(f"--frames {' '.join(self.frames)}: give A B with A < B, one number, 'sustain', or nothing for all")
 
     def hidden(self, modality: int, layer: int) -> tuple[int, int]:
         """Return (width, layers) of the hidden stacks of VAE 1 (signal) or 2 (symbol) at latent layer `layer`."""

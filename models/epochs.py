@@ -1,6 +1,6 @@
 """Passes over a dataset: batches that are a function of their seeds, and means over them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import torch
@@ -75,13 +75,15 @@ def held_out(model: LatentModel, dataset: Dataset, device: torch.device, ranks: 
 
 
 @torch.no_grad()
-def evaluate(model: LatentModel, dataset: Dataset, device: torch.device, ranks: Ranks = Ranks()) -> dict[str, float]:
-    """Return the mean loss and terms over `dataset`, with posterior means; ``total`` is that of the first phase."""
+def evaluate(
+    model: LatentModel, dataset: Dataset, device: torch.device, phases: Iterable[str], ranks: Ranks = Ranks()
+) -> dict[str, float]:
+    """Return the mean loss and terms of `phases` over `dataset`, with posterior means; ``total`` is that of the first phase."""
     sums: dict[str, float] = {}
     model.eval()
     for batch in held_out(model, dataset, device, ranks):
         terms: dict[str, float] = {}
-        for phase in model.phases():
+        for phase in phases:
             losses = model(batch, step=LATE, phase=phase)
             terms = values(losses) | terms  # the first phase's total stands
         accumulate(sums, terms, size_of(batch))

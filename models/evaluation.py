@@ -54,39 +54,45 @@ def passes(dataset: Dataset, number: int, seed: int) -> Iterable[dict[str, Tenso
 
 
 @torch.no_grad()
-def observe(model: LatentModel, examples: Iterable[dict[str, Tensor]], device: torch.device) -> Observed:
-    """Return what `model`, in evaluation mode, makes of examples that come in batches.
+def observe(model: LatentModel, examples: Iterable[dict[str, Tensor]], device: torch.device, translated: bool = True) -> Observed:
+    """Return what `model`, in evaluation mode, makes of examples that come in batches; their latents alone unless `translated`.
 
-    Each batch has the model's modalities, ``item`` and ``group`` (B, G).
+    Each batch has the model's modalities and conditions, ``item`` and ``group`` (B, G).
     """
     parts: dict[tuple[str, ...], list[Tensor]] = {}
+    facets: dict[str, Facet] = {}
 
     def keep(value: Tensor, *name: str) -> None:
         parts.setdefault(name, []).append(value.cpu())
 
     for here in examples:
-        batch = on_device(here, device)
+        batch, facets = on_device(here, device), model.facets(here)
+        condition = model.condition(batch)
+        for label, facet in facets.items():
+            keep(facet.ids, "label", label)
         keep(here["item"], "item")
         keep(here["group"], "group")
-        for source, target in model.translations:
-            name, estimate = translation(source, target), model.transfer(batch[source], source, target)
+        for source, target in model.translations if translated else ():
+            name, estimate = translation(source, target), model.transfer(batch[source], source, target, condition)
             for score, values in model.representations[target].compare(batch[target], estimate).items():
                 keep(values, "score", name, score)
-            nll = model.nll(batch[source], source, batch[target], target)
+            nll = model.nll(batch[source], source, batch[target], target, condition)
             if nll is not None:
                 keep(nll, "score", name, "nll")
             if model.representations[target].facets(here[target]):
                 keep(estimate, "estimate", name, target)
-        _keep_latents(model, batch, keep)
-    return _observed(model, {name: torch.cat(tensors) for name, tensors in parts.items()})
+        _keep_latents(model, batch, condition, keep)
+    observed = _observed(model, {name: torch.cat(tensors) for name, tensors in parts.items()})
+    observed.labels = {label: facet._replace(ids=torch.cat(parts["label", label])) for label, facet in facets.items()}
+    return observed
 
 
-def _keep_latents(model: LatentModel, batch: dict[str, Tensor], keep) -> None:
+def _keep_latents(model: LatentModel, batch: dict[str, Tensor], condition: Tensor | None, keep) -> None:
     for modality, representation in model.representations.items():
         if representation.facets(batch[modality]):
             keep(batch[modality], "reference", modality)
         if model.latent_shape:
-            posterior = model.encode(batch[modality], modality)
+            posterior = model.encode(batch[modality], modality, condition)
             keep(posterior.mean, "mean", modality)
             keep(posterior.variance, "variance", modality)
 
@@ -98,8 +104,6 @@ def _observed(model: LatentModel, whole: dict[tuple[str, ...], Tensor]) -> Obser
             result.scores.setdefault(name[0], {})[name[1]] = Scores(values, result.group)
         elif kind == "mean":
             result.latents[name[0]] = Normal(values, whole["variance", name[0]])
-        elif kind == "reference":
-            result.labels |= model.representations[name[0]].facets(values)
         elif kind == "estimate":
             representation, reference = model.representations[name[1]], whole["reference", name[1]]
             true, named = representation.facets(reference), representation.facets(values)

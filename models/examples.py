@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from data.representations import Representation
 from models.base import LatentModel
+from models.epochs import on_device
 from models.rendering import write_sound
 from utils.device import generator
 
@@ -54,19 +55,22 @@ def _versions(model: LatentModel, passage: dict[str, Tensor], samples: int, seed
     """Yield the name and the magnitudes (N, F) of each version of a passage."""
     device = next(model.parameters()).device
     yield "original", passage["signal"]
+    condition = model.condition(on_device(passage, device))
     others = [source for source, target in model.translations if target == "signal" and source != "signal"]
-    yield "reconstruction", model.transfer(passage["signal"].to(device), "signal", "signal")
+    yield "reconstruction", model.transfer(passage["signal"].to(device), "signal", "signal", condition)
     for source in others:
-        posterior = model.encode(passage[source].to(device), source)
-        yield f"from {source}", model.decode(posterior.mean, "signal")
+        posterior = model.encode(passage[source].to(device), source, condition)
+        yield f"from {source}", model.decode(posterior.mean, "signal", condition)
         for sample in range(1, samples + 1):  # one sample for all frames, so that nothing flutters
             noise = torch.randn(posterior.mean.shape[1:], generator=generator(*seeds, source, sample)).to(device)
-            yield f"from {source} sample {sample}", model.decode(posterior.mean + posterior.variance.sqrt() * noise, "signal")
+            z = posterior.mean + posterior.variance.sqrt() * noise
+            yield f"from {source} sample {sample}", model.decode(z, "signal", condition)
 
 
 def _words(model: LatentModel, passage: dict[str, Tensor]) -> tuple[str, dict[str, str]]:
     """Return what a passage is of, and what it is taken for from each source, in words."""
-    device, title, named = next(model.parameters()).device, "", {}
+    device, named = next(model.parameters()).device, {}
+    title = " ".join(facet.names[facet.ids[0]] for facet in model.facets(passage).values())
     for source, target in model.translations:
         representation = model.representations[target]
         truth = _most(representation, passage[target])

@@ -39,7 +39,8 @@ class Space:
 
     def spectra(self, z: Tensor | None = None) -> Tensor:
         """Return the linear magnitudes (N, F) of latents (N, Z); of `means` when not given."""
-        return self.player.model.decode((self.means if z is None else z).to(self.player.device), "signal").cpu()
+        z = (self.means if z is None else z).to(self.player.device)
+        return self.player.model.decode(z, "signal", self.player.told(len(z))).cpu()
 
     def notes(self, instrument: int) -> tuple[list[str], Tensor]:
         """Return the notes (or classes of the first label) of one instrument, and the middle of each, (notes, Z)."""

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.representations import Facet
 from models.evaluation import Estimate, Observed, Scores, estimate
 from models.losses import Normal
 from utils.config import InputError
@@ -25,6 +26,18 @@ def use(posterior: Normal) -> dict[str, list[float]]:
     mean, variance = (tensor.flatten(0, -2).double() for tensor in posterior)
     kl = 0.5 * (variance + mean.square() - 1 - variance.log()).mean(0)
     return {"kl": kl.tolist(), "variance": mean.var(0, correction=0).tolist()}
+
+
+def use_by_class(posterior: Normal, facet: Facet) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each class and latent dimension the deviation of the means, and the mean deviation of the posterior, (K, Z) each.
+
+    NaN where a class does not occur.
+    """
+    names, mean, deviation = range(len(facet.names)), flat(posterior.mean), flat(posterior.variance.sqrt())
+    own = [facet.ids.numpy() == k for k in names]
+    nothing = np.full(mean.shape[1], np.nan)
+    spread = np.stack([mean[of].std(0) if of.any() else nothing for of in own])
+    return spread, np.stack([deviation[of].mean(0) if of.any() else nothing for of in own])
 
 
 def flat(means: Tensor) -> np.ndarray:

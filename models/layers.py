@@ -20,15 +20,16 @@ def linear(inputs: int, outputs: int, gain: float = 1.0) -> nn.Linear:
 class Hidden(nn.Module):
     """A stack of linear, batch normalisation, ReLU and dropout layers of one width; residual where a layer keeps its width.
 
-    Input (B, inputs), output (B, width).
+    Input (B, inputs), output (B, width). Batches are normalised unless `normalised` is false.
     """
 
-    def __init__(self, inputs: int, width: int, layers: int, dropout: float = 0.0):
+    def __init__(self, inputs: int, width: int, layers: int, dropout: float = 0.0, normalised: bool = True):
         super().__init__()
+        norm = nn.BatchNorm1d if normalised else nn.Identity
         widths = [inputs] + [width] * layers
         pairs = itertools.pairwise(widths)
         self.layers = nn.ModuleList(
-            nn.Sequential(linear(a, b, math.sqrt(2)), nn.BatchNorm1d(b), nn.ReLU(), nn.Dropout(dropout)) for a, b in pairs
+            nn.Sequential(linear(a, b, math.sqrt(2)), norm(b), nn.ReLU(), nn.Dropout(dropout)) for a, b in pairs
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from models.run_folder import BEST, HISTORY, LAST, METRICS
-from models.runs import parameters, read_config, read_state
+from models.runs import parameters, read_config
 from models.systems import SYSTEMS
 from utils import history
+from utils.checkpoint import load_state
 from utils.config import read_json, shown
 
 PROGRESS = ("epoch", "step", "seconds", "train_total", "valid_total")  # columns of a history that are shown
@@ -24,7 +25,7 @@ def info(run: Path) -> None:
     if rows:
         print("  last epoch: " + ", ".join(f"{name} {rows[-1][name]:g}" for name in PROGRESS if name in rows[-1]))
     if BEST in saved:
-        best = read_state(run, "best")[0]
+        best = load_state(run / BEST)
         print(f"  best epoch: epoch {best.get('epoch')}, valid_total {best.get('loss')}")
     if (run / METRICS).is_file():
         print("  on the test split")

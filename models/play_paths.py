@@ -77,13 +77,16 @@ def _check_length(player: Player, steps: int) -> None:
         raise InputError(f"--n_steps {steps} would last longer than {LONGEST:g} s: give at most {most}")
 
 
-def write_path(player: Player, z: Tensor, target: Path, graphs: bool | int, gain: Tensor | None = None) -> list[str]:
+def write_path(
+    player: Player, z: Tensor, target: Path, graphs: bool | int, gain: Tensor | None = None, condition: Tensor | None = None
+) -> list[str]:
     """Write what latents (N, Z), one a time point, sound like and are named: `target` with .wav, .mid, .csv and .pdf.
 
     Parameters
     ----------
     graphs : draw the figure.
     gain : (N,) how loud each of them is; 1 when not given.
+    condition : (N, C) what the model is told of each; what the player is told when not given.
 
     Returns
     -------
@@ -95,7 +98,7 @@ def write_path(player: Player, z: Tensor, target: Path, graphs: bool | int, gain
     """
     signal, labels = player.representation("signal"), player.model.representations.get("symbol", Labels((), (), False, 1.0))
     picture, record, rate = Picture(), [], signal.frame_rate * SUBFRAMES
-    pieces = player.path(z, torch.ones(len(z)) if gain is None else gain, record)
+    pieces = player.path(z, torch.ones(len(z)) if gain is None else gain, record, condition)
     sound = player.sound([pieces], [picture], fine=True)
     louder = write_sound(Path(f"{target}.wav"), sound, signal.sample_rate, len(z) / rate, AUDIBLE)
     ids, confidence, level = map(np.concatenate, zip(*record, strict=True))

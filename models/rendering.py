@@ -37,12 +37,13 @@ class Piece(NamedTuple):
 
     z: Tensor  # (U, Z), or (U, T, Z)
     mix: Tensor  # (N, U) sparse
+    condition: Tensor | None = None  # (U, C) what the model is told of each; None where it is told what the player is
 
 
-def as_it_is(z: Tensor, gain: Tensor | None = None) -> Piece:
+def as_it_is(z: Tensor, gain: Tensor | None = None, condition: Tensor | None = None) -> Piece:
     """Return a piece with a frame for each latent (N, Z), where `gain` (N,) scales it; 1 when not given."""
     n = torch.arange(len(z))
-    return Piece(z, _sparse(n, n, torch.ones(len(z)) if gain is None else gain, (len(z), len(z))))
+    return Piece(z, _sparse(n, n, torch.ones(len(z)) if gain is None else gain, (len(z), len(z))), condition)
 
 
 def _sparse(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -57,6 +58,8 @@ class Player:
     iterations: int = 30  # of phase retrieval
     sample: bool = False  # draw latents from the posterior instead of taking its mean
     seed: int = 0
+    condition: Tensor | None = None  # (C,) what the model is told where a path says nothing else
+    run: Path | None = None  # where the model is from
 
     @property
     def device(self) -> torch.device:
@@ -76,12 +79,25 @@ class Player:
             )
         return self.model.representations[modality]
 
+    def told(self, n: int, condition: Tensor | None = None) -> Tensor | None:
+        """Return what the model is told of `n` frames, (n, C): `condition` (n, C), or else the same of all; None if nothing.
+
+        Raises
+        ------
+        InputError : it has to be told something, and nobody says what.
+        """
+        if not self.model.conditions:
+            return None
+        if condition is None and self.condition is None:
+            raise InputError(f"this run is told {' and '.join(self.model.conditions)}: say with --labels what")
+        return (self.condition.expand(n, -1) if condition is None else condition).to(self.device)
+
     def latents(self, x: Tensor, source: str, keys: Sequence[object]) -> Tensor:
         """Return a latent for each of `x` (N, *shape), (N, Z): the posterior's mean, or a sample of it.
 
         Samples are drawn by `keys` (N, or one for all): equal keys draw equal noise, so that nothing flutters within a note.
         """
-        posterior: Normal = self.model.encode(x.to(self.device), source)
+        posterior: Normal = self.model.encode(x.to(self.device), source, self.told(len(x)))
         if not self.sample:
             return posterior.mean
         shape = posterior.mean.shape[1:]
@@ -99,10 +115,13 @@ class Player:
             record.append((*self._named(z, level < FLOOR_DB), level))
             yield as_it_is(z, torch.from_numpy(level >= FLOOR_DB).float())
 
-    def path(self, z: Tensor, gain: Tensor, record: list[tuple[np.ndarray, ...]]) -> Iterator[Piece]:
+    def path(
+        self, z: Tensor, gain: Tensor, record: list[tuple[np.ndarray, ...]], condition: Tensor | None = None
+    ) -> Iterator[Piece]:
         """Yield a path of latents (N, Z) that sound as loud as `gain` (N,) says; see `listened` for `record`."""
-        for latents, gains in zip(z.to(self.device).split(BLOCK), gain.split(BLOCK), strict=True):
-            piece = as_it_is(latents, gains)
+        told = [None] * -(-len(z) // BLOCK) if condition is None else condition.split(BLOCK)
+        for latents, gains, ids in zip(z.to(self.device).split(BLOCK), gain.split(BLOCK), told, strict=True):
+            piece = as_it_is(latents, gains, ids)
             record.append((*self._named(latents, gains.numpy() == 0), self._level(next(self.magnitudes([piece])))))
             yield piece
 
@@ -122,8 +141,8 @@ class Player:
     def magnitudes(self, pieces: Iterable[Piece]) -> Iterator[Tensor]:
         """Yield the frames (n, F) of each piece, linear, on the CPU."""
         bands = self.representation("signal").shape[0]
-        for z, mix in pieces:
-            decoded = self.model.decode(z, "signal").cpu() if len(z) else torch.zeros(0, bands)
+        for z, mix, condition in pieces:
+            decoded = self.model.decode(z, "signal", self.told(len(z), condition)).cpu() if len(z) else torch.zeros(0, bands)
             yield torch.sparse.mm(mix, decoded) if len(z) else torch.zeros(len(mix), bands)
 
     def sound(self, layers: Sequence[Iterable[Piece]], pictures: Sequence[Picture], fine: bool = False) -> Iterator[np.ndarray]:

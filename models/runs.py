@@ -10,13 +10,12 @@ from torch.overrides import TorchFunctionMode
 from models.base import LatentModel
 from models.config import SAVING, TRAINING, TrainConfig
 from models.run_config import read_run
-from models.run_folder import BEST, CONFIG, LAST
+from models.run_folder import BEST, CONFIG, LAST, saved_name
 from models.systems import SYSTEMS
 from utils.checkpoint import load_state, load_weights
 from utils.config import InputError
 
 LARGEST = 1_000_000  # of the whole numbers that size a model; far larger ones would fill the memory before anything else failed
-WEIGHTS = {"best": BEST, "last": LAST}
 
 
 def read_config(folder: Path) -> tuple[str, TrainConfig]:
@@ -42,22 +41,32 @@ def _largest(value: Any) -> int:
     return max((abs(v) for v in values if isinstance(v, int)), default=0)
 
 
-def read_state(folder: Path, weights: str | None = None) -> tuple[dict[str, Any], Path]:
-    """Return what a run has saved, and the file: the best weights, or the last ones where there are no best, unless `weights` says.
+def saved(folder: Path, weights: str | None = None) -> Path:
+    """Return the file of a run's weights: the best, or the last where there are no best, unless `weights` says.
 
     Raises
     ------
-    InputError : nothing is saved yet, or the file is damaged.
+    InputError : it is not there, or no such can be.
     """
-    names = [WEIGHTS[weights]] if weights else [BEST, LAST]
+    names = [saved_name(weights)] if weights else [BEST, LAST]
     path = next((path for name in names if (path := Path(folder) / name).is_file()), None)
     if path is None:
         raise InputError(f"{folder}: has no {' and no '.join(names)}; wait until training has saved, or train it")
+    return path
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the weights in a saved state.
+
+    Raises
+    ------
+    InputError : the file is missing, damaged or holds none.
+    """
     state = load_state(path)
     tensors = state.get("model") if isinstance(state, dict) else None
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise InputError(f"{path}: holds no weights; it may be damaged")
-    return state, path
+    return tensors
 
 
 def load_run(folder: Path, device: torch.device | str = "cpu", weights: str | None = None) -> LatentModel:
@@ -65,18 +74,19 @@ def load_run(folder: Path, device: torch.device | str = "cpu", weights: str | No
 
     Parameters
     ----------
-    weights : ``best``, ``last``, or by itself the best where there are some.
+    weights : ``best``, ``last``, the number of a saved epoch, or by itself the best where there are some.
 
     Raises
     ------
     InputError : no run, half of one, of another system or version, or damaged in any part.
     """
     system, config = read_config(folder)
-    state, path = read_state(folder, weights)
+    path = saved(folder, weights)
+    tensors = read_weights(path)
     sketch = _build(system, config, folder, "meta")  # of no size, so that a wrong configuration cannot fill the memory
-    _check_fit(sketch, state["model"], path)
+    _check_fit(sketch, tensors, path)
     model = _build(system, config, folder, "cpu")
-    load_weights(model, state["model"], path)
+    load_weights(model, tensors, path)
     return model.to(device).eval()
 
 

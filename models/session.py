@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from models.config import RESUMABLE, TrainConfig
+from models.config import TrainConfig
 from models.epochs import Dataset, batches
 from models.evaluation import means, observe, passes
 from models.reporting import Reporter
 from models.run_config import read_run, write_run
 from models.run_folder import BEST, HISTORY, LAST, LOCK, METRICS
-from models.runs import parameters, read_state
+from models.runs import parameters, read_weights
 from models.systems import SYSTEMS
 from models.training import Interrupted, Trainer, fit
 from utils import device as devices
@@ -33,6 +33,7 @@ class Session:
     system: str
     configure: Callable[[], tuple[TrainConfig, Path, Path | None]]
     resume: bool = False
+    weights_only: bool = False  # of the state to start from: neither its moments nor its counts
     minutes: float = 0.0
     tensorboard: bool = False
 
@@ -89,8 +90,8 @@ def _open(session: Session, trainer: Trainer, splits: dict[str, Dataset], start:
         raise InputError(f"{folder}: its corpus has changed since; start a new run from it with --load {folder}")
     if start is None:
         trainer.model.prepare(batches(splits["train"], 4 * config.batch_size, config.seed, 0))
-    elif start.name == BEST:
-        load_weights(trainer.model, read_state(start.parent, "best")[0]["model"], start)
+    elif session.weights_only:
+        load_weights(trainer.model, read_weights(start), start)
     else:
         trainer.restore(load_state(start), start)
         if not continues(config, prints, start.parent):
@@ -101,14 +102,14 @@ def _open(session: Session, trainer: Trainer, splits: dict[str, Dataset], start:
         history.truncate(folder / HISTORY, trainer.at.epoch)
         write_run(folder, session.system, config, prints)
     if not session.resume:
-        trainer.save()
+        trainer.save(number=trainer.at.epoch if session.weights_only else None)
 
 
 def continues(config: TrainConfig, prints: dict[str, str], earlier: Path) -> bool:
     """Tell whether a run of this configuration on these splits would go on just as the run in `earlier` would."""
     _, before, seen = read_run(earlier)
     changed = {f.name for f in fields(config) if getattr(config, f.name) != getattr(before, f.name)}
-    return seen == prints and changed <= RESUMABLE
+    return seen == prints and changed <= config.RESUMABLE
 
 
 def _test(trainer: Trainer, dataset: Dataset) -> dict[str, float]:
@@ -117,7 +118,7 @@ def _test(trainer: Trainer, dataset: Dataset) -> dict[str, float]:
     if not best.exists():
         log.warning("no epoch was finished, so these are scores of the last weights; give more time with --resume %s", trainer.run)
     else:
-        load_weights(trainer.model, read_state(trainer.run, "best")[0]["model"], best)
+        load_weights(trainer.model, read_weights(best), best)
     result = means(observe(trainer.model.eval(), passes(dataset, 1, 0), trainer.device))
     write_json(trainer.run / METRICS, result)
     return result

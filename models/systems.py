@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from models import crossmodal_config
+from models import crossmodal_config, timbre_config
 from models.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -32,4 +32,7 @@ class System:
 
 SYSTEMS = {
     "crossmodal": System("sound <-> octave, pitch class, dynamics", crossmodal_config.Config, "models.crossmodal"),
+    "timbre": System(
+        "sound in a space of timbres, tied to how different listeners find them", timbre_config.Config, "models.timbre"
+    ),
 }

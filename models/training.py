@@ -68,13 +68,17 @@ class Trainer:
     def __init__(self, model: LatentModel, run: Path, device: torch.device, ranks: Ranks = Ranks()):
         self.model, self.run, self.device, self.ranks = model.to(device), run, device, ranks
         config = model.config
-        self.groups = model.phases()
-        self.optimizers = {name: torch.optim.Adam(g.params, lr=g.lr, fused=True) for name, g in self.groups.items()}
         patience = config.plateau or sys.maxsize
         self.plateau = {"factor": config.shrink, "patience": patience, "threshold": 0.0, "threshold_mode": "abs", "eps": 1e-10}
-        self.schedules = {name: ReduceLROnPlateau(o, **self.plateau) for name, o in self.optimizers.items()}
         self.at = Position()
+        self._equip()
         self.best: dict[str, Tensor] | None = None  # weights that the next save writes
+
+    def _equip(self) -> None:
+        """Take up the phases of the current epoch, with fresh optimizers."""
+        self.groups = self.model.phases(self.at.epoch)
+        self.optimizers = {name: torch.optim.Adam(g.params, lr=g.lr, fused=True) for name, g in self.groups.items()}
+        self.schedules = {name: ReduceLROnPlateau(o, **self.plateau) for name, o in self.optimizers.items()}
 
     # -- one step -----------------------------------------------------------------------------------------------------
 
@@ -132,7 +136,7 @@ class Trainer:
     def finish_epoch(self, valid: Dataset) -> dict[str, float]:
         """Validate, schedule, keep the best weights, and add a row to the history; return the row."""
         at = self.at
-        train, unseen = means(at.sums, self.ranks, self.device), evaluate(self.model, valid, self.device, self.ranks)
+        train, unseen = means(at.sums, self.ranks, self.device), evaluate(self.model, valid, self.device, self.groups, self.ranks)
         self._check(unseen)
         row = {"epoch": at.epoch, "step": at.step, "seconds": round(at.seconds, 3)}
         row |= {f"lr_{name}": o.param_groups[0]["lr"] for name, o in self.optimizers.items()}
@@ -147,11 +151,20 @@ class Trainer:
             history.append(self.run / HISTORY, row)
         return row
 
+    def turn(self) -> bool:
+        """Begin the phases of the epoch that comes, with a search of the best of their own; return whether they are others."""
+        turned = self.model.phases(self.at.epoch).keys() != self.groups.keys()
+        if turned:
+            self.at.best, self.at.best_epoch = math.inf, self.at.epoch - 1
+            self._equip()
+        return turned
+
     @property
     def exhausted(self) -> bool:
-        """Tell whether validation has not improved for the configured number of epochs."""
-        patience = self.model.config.patience
-        return bool(patience) and self.at.epoch - 1 - self.at.best_epoch >= patience
+        """Tell whether validation has not improved for the configured number of epochs, and no other phases are to come."""
+        config = self.model.config
+        last = self.model.phases(config.total_epochs).keys() == self.groups.keys()
+        return bool(config.patience) and last and self.at.epoch - 1 - self.at.best_epoch >= config.patience
 
     # -- saving -------------------------------------------------------------------------------------------------------
 
@@ -174,10 +187,14 @@ class Trainer:
         """
         try:
             load_weights(self.model, state["model"], path)
+            self.at, ranks = _position(state["position"]), state["ranks"]
+            self._equip()
+            if state["optimizers"].keys() != self.optimizers.keys():
+                was, now = ", ".join(state["optimizers"]), ", ".join(self.optimizers)
+                raise InputError(f"{path}: is of the phase {was}, and this run would go on with {now}; take its weights alone")
             for name, optimizer in self.optimizers.items():
                 optimizer.load_state_dict(state["optimizers"][name])
                 self.schedules[name].load_state_dict(state["schedules"][name])
-            self.at, ranks = _position(state["position"]), state["ranks"]
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise InputError(f"{path}: is not the state of this model ({error}); it may be damaged") from None
         if ranks != self.ranks.size:
@@ -253,8 +270,8 @@ def fit(trainer: Trainer, train: Dataset, valid: Dataset, minutes: float = 0.0, 
         raise InputError(f"{len(train)} examples to train and {len(valid)} to validate on are too few; bring more notes or frames")
     trainer.model.train()
     clock = Clock(at.seconds, minutes, config.save_minutes)
-    with _signals() as caught, progress(total=config.epochs * total, initial=at.step, unit="step") as bar:
-        while at.epoch < config.epochs and not trainer.exhausted:
+    with _signals() as caught, progress(total=config.total_epochs * total, initial=at.step, unit="step") as bar:
+        while at.epoch < config.total_epochs and not trainer.exhausted:
             for batch in batches(train, config.batch_size, config.seed, at.epoch, skip=at.batch, ranks=ranks):
                 trainer.step(on_device(batch, trainer.device))
                 at.seconds = clock.seconds()
@@ -270,7 +287,7 @@ def fit(trainer: Trainer, train: Dataset, valid: Dataset, minutes: float = 0.0, 
                     return "the time is up"
             row = trainer.finish_epoch(valid)
             bar.set_postfix(epoch=row["epoch"], train=f"{row['train_total']:.1f}", valid=f"{row['valid_total']:.1f}")
-            if at.epoch % config.save_epochs == 0:
+            if trainer.turn() or at.epoch % config.save_epochs == 0:
                 trainer.save(number=at.epoch)
             if report and ranks.first:
                 report(trainer, row)

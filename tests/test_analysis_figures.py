@@ -168,13 +168,13 @@ def test_colours_stay_apart_for_the_colour_blind(eye):
 @pytest.mark.parametrize("order", ["none", "line", "circle"])
 @pytest.mark.parametrize("number", [1, 5, 12, 40])
 def test_classes_have_different_colours(order, number):
-    colours = analysis_figures._class_colours(number, order)
+    colours = analysis_figures.class_colours(number, order)
     assert colours.shape == (number, 4)
     assert len(np.unique(colours.round(4), axis=0)) == number
 
 
 def test_a_circle_of_colours_closes():
-    colours = analysis_figures._class_colours(12, "circle")
+    colours = analysis_figures.class_colours(12, "circle")
     steps = np.abs(np.diff(colours, axis=0, append=colours[:1])).sum(1)
     assert steps.max() < 2 * steps.min()
 

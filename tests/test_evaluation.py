@@ -50,7 +50,7 @@ class Known(LatentModel):
             return x if source == "signal" else torch.full((len(x), 1), 10.0)
         return self.table[x[:, 0].long()] if source == "signal" else x
 
-    def nll(self, x, source, y, target):
+    def nll(self, x, source, y, target, condition=None):
         return torch.full((len(x),), 2.5) if (source, target) == ("signal", "symbol") else None
 
 

@@ -228,7 +228,7 @@ def test_load_starts_a_new_run(train):
     code, warm, _ = train("--load", first, "--load_epoch", "best", "--epochs", 1, "--lr", "1e-4", name="warm", small=False)
     assert code == 0
     assert rows(warm)[0]["epoch"] == 0
-    for epoch, word in (("7", "epoch-000007"), ("soon", "load_epoch")):
+    for epoch, word in (("7", "epoch-000007"), ("soon", "soon")):
         with pytest.raises(InputError, match=word):
             train("--load", first, "--load_epoch", epoch, name="none", small=False)
 

@@ -52,7 +52,7 @@ class Toy(LatentModel):
         self.config, self.latent_shape = config, (2,)
         self.encoder, self.norm, self.decoder, self.critic = nn.Linear(3, 2), nn.BatchNorm1d(2), nn.Linear(2, 3), nn.Linear(3, 1)
 
-    def phases(self):
+    def phases(self, epoch=0):
         critic = list(self.critic.parameters())
         vae = [*self.encoder.parameters(), *self.norm.parameters(), *self.decoder.parameters()]
         return {"vae": ParamGroup(vae, self.config.lr), "critic": ParamGroup(critic, 1e-2)}
@@ -177,7 +177,7 @@ def test_the_best_weights_are_those_of_the_lowest_validation_loss(tmp_path):
     best = load_state(tmp_path / "a" / BEST)
     assert best["epoch"] == losses.index(min(losses))
     t.model.load_state_dict(best["model"])
-    assert evaluate(t.model, Points(9), CPU)["total"] == pytest.approx(min(losses))
+    assert evaluate(t.model, Points(9), CPU, t.groups)["total"] == pytest.approx(min(losses))
 
 
 def test_patience_stops(tmp_path):

@@ -41,7 +41,7 @@ Estimate = tuple[float, float, float]  # value, low, high
 
 
 @contextlib.contextmanager
-def _drawing(width: float, height: float, paths: Sequence[Path]) -> Iterator:
+def drawing(width: float, height: float, paths: Sequence[Path]) -> Iterator:
     """Yield an empty figure, inches, and write it to every path, each in the format of its suffix."""
     import matplotlib
 
@@ -62,7 +62,7 @@ def confusions(tables: Mapping[str, tuple[np.ndarray, Sequence[str]]], paths: Se
     """
     columns = min(3, len(tables))
     lines = -(-len(tables) // columns)
-    with _drawing(3.3 * columns + 0.7, 3.7 * lines, paths) as figure:
+    with drawing(3.3 * columns + 0.7, 3.7 * lines, paths) as figure:
         figure.get_layout_engine().set(h_pad=0.1)
         grid = figure.subplots(lines, columns, squeeze=False)
         for axes, (title, (counts, names)) in zip(grid.flat, tables.items(), strict=False):
@@ -114,8 +114,8 @@ def latent_map(
     order : of the classes: "none" (instruments), "line" (octaves, dynamics) or "circle" (pitch classes).
     """
     present = sorted(set(np.concatenate([np.unique(ids) for ids in colours.values()]).tolist()))
-    ink = _class_colours(len(names), order)
-    with _drawing(6, 6.4, paths) as figure:
+    ink = class_colours(len(names), order)
+    with drawing(6, 6.4, paths) as figure:
         plane = figure.add_subplot(title=title, xlabel=axes[0], ylabel=axes[1])
         plane.set_aspect("equal", adjustable="datalim")
         plane.grid()
@@ -140,7 +140,7 @@ def _columns(words: Sequence[str]) -> int:
     return min(len(words), max(1, 66 // (max(map(len, map(str, words))) + 5)))
 
 
-def _class_colours(number: int, order: str) -> np.ndarray:
+def class_colours(number: int, order: str) -> np.ndarray:
     """Return a colour for each of `number` classes, (number, 4)."""
     from matplotlib import colormaps
     from matplotlib.colors import to_rgba_array
@@ -163,7 +163,7 @@ def latent_use(kl: Mapping[str, np.ndarray], spread: Mapping[str, np.ndarray], p
     """
     first = next(iter(kl))
     sorting = np.argsort(kl[first])[::-1]
-    with _drawing(6, 4.6, paths) as figure:
+    with drawing(6, 4.6, paths) as figure:
         above, below = figure.subplots(2, 1, sharex=True)
         _bars(above, {modality: numbers[sorting] for modality, numbers in kl.items()})
         _bars(below, {modality: np.maximum(variances[sorting], LEAST / 10) for modality, variances in spread.items()})
@@ -199,7 +199,7 @@ def examples(rows: Sequence[tuple[str, Mapping[str, np.ndarray]]], frequencies: 
     paths : files to write.
     """
     columns = max(len(versions) for _, versions in rows)
-    with _drawing(max(4.5, min(10, 2.1 * columns)), 2.1 * len(rows), paths) as figure:
+    with drawing(max(4.5, min(10, 2.1 * columns)), 2.1 * len(rows), paths) as figure:
         parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
         grid = []
         for part, (title, versions) in zip(parts, rows, strict=True):
@@ -239,7 +239,7 @@ def comparison(estimates: Mapping[str, Mapping[str, Estimate]], paths: Sequence[
     names = list(dict.fromkeys(name for metric in estimates.values() for name in metric))
     columns = min(2, len(estimates))
     lines = -(-len(estimates) // columns)
-    with _drawing(2.3 * columns + 1.4, lines * (0.27 * len(names) + 0.9), paths) as figure:
+    with drawing(2.3 * columns + 1.4, lines * (0.27 * len(names) + 0.9), paths) as figure:
         grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
         for axes, (metric, values) in zip(grid.flat, estimates.items(), strict=False):
             for name, (value, low, high) in values.items():
@@ -268,7 +268,7 @@ def generated_pitch(asked: np.ndarray, cents: np.ndarray, paths: Sequence[Path])
     heard, near = np.isfinite(cents), np.abs(cents) <= IN_TUNE  # NaN is not near
     silent = asked[~heard]
     furthest = max(1200.0, np.abs(cents[heard]).max(initial=0.0)) * 2  # room at the edge for notes without a pitch
-    with _drawing(6, 3.8, paths) as figure:
+    with drawing(6, 3.8, paths) as figure:
         axes = figure.add_subplot(xlabel="pitch asked for", ylabel="deviation (cents)")
         _cents_and_octaves(axes, furthest, asked.min() - 1.5, asked.max() + 1.5)
         axes.axhspan(-IN_TUNE, IN_TUNE, color=COLOURS[2], alpha=0.12, linewidth=0)
@@ -303,7 +303,7 @@ def loudness(levels: Mapping[str, np.ndarray], names: Sequence[str], paths: Sequ
     paths : files to write.
     """
     many = len(levels) > 8
-    with _drawing(6, 3.8, paths) as figure:
+    with drawing(6, 3.8, paths) as figure:
         axes = figure.add_subplot(xlabel="dynamics asked for", ylabel="level (dB)")
         for place, (name, level) in enumerate(levels.items()):
             look = {"color": "#b8b8b8", "linewidth": 0.8} if many else {"color": COLOURS[place], "label": name, "marker": "o"}

@@ -72,7 +72,7 @@ def spectrograms_and_roll(
     axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
     top = max(image.max(initial=0.0) for image in spectrograms.values())
     for row, (title, image) in zip(axes, spectrograms.items(), strict=False):
-        _spectrogram(row, image, top, frequencies, duration)
+        spectrogram(row, image, top, frequencies, duration)
         row.set_title(title, fontsize=9, loc="left")
     if tracks:
         _roll(axes[len(spectrograms)], notes, tracks)
@@ -82,7 +82,8 @@ def spectrograms_and_roll(
     save(figure, path)
 
 
-def _spectrogram(axes, magnitudes: np.ndarray, top: float, frequencies: np.ndarray, duration: float) -> None:
+def spectrogram(axes, magnitudes: np.ndarray, top: float, frequencies: np.ndarray, duration: float) -> None:
+    """Draw linear magnitudes (F, C) over `duration` s, in dB below `top`; a row of pixels a band, `frequencies` (F,) Hz."""
     decibels = 20 * np.log10(np.maximum(magnitudes, 1e-12) / max(top, 1e-12))
     bands = len(frequencies)
     axes.imshow(

@@ -1,0 +1,85 @@
+"""The flags that not all modes of lt_play.py take, and how their values are read. Imports no torch."""
+
+import argparse
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from data.splits import ALL, SPLITS
+
+CURVES = ("rise", "fall", "exp", "-exp", "log", "-log")
+DESCRIPTORS = ("centroid", "bandwidth", "flatness", "rolloff", "loudness")  # utils.descriptors.NAMES, which needs torch
+
+
+def add_flags(add: Callable) -> None:
+    """Add all of them by `add`, which takes what `argparse` takes."""
+    number, label = {"type": whole(1), "metavar": "N"}, {"nargs": "+", "default": [], "metavar": "LABEL"}
+    given = (
+        "files, or folders of them; labels: words like A4:mf and rest, A4:mf+C3:p for a mixture, or their class ids; "
+        "or names of instruments (default: all of the run)"
+    )
+    add("-i", "--input", nargs="+", default=[], metavar="INPUT", help=given)
+    add("-o", "--output", type=Path, metavar="DIR", help="folder for the results (default: one in the run, named as the mode)")
+    add("-t", "--transposition", type=int, default=0, metavar="SEMITONES", help="transpose by so much (default: 0)")
+    add("-d", "--dynamics", default="", metavar="CLASS", help="play everything in this dynamics, given by name or class id")
+    sampled = "1: sample the posterior, once a note or label, in audio once a file, instead of taking its mean (default: 0)"
+    add("-s", "--latent_sample", type=int, choices=(0, 1), default=0, help=sampled)
+    add("-g", "--graphs", type=int, choices=(0, 1), default=1, help="draw figures (default: 1)")
+    add("--griffinlim_iters", default=30, help="iterations of phase retrieval (default: 30)", **number)
+    steps = "points in time a label, from label to label, or a path; at the default transform 313 a second (default: %(default)s)"
+    add("--n_steps", default=500, help=steps, **number)
+    orders = ("0", "1", "2", "3", "spherical")
+    add("--interp_order", choices=orders, default="1", help="degree of the spline, or along great circles (default: 1)")
+    kinds = ("line", "circle", "helix", "spiral")
+    add("--traj", nargs="+", choices=kinds, default=["line"], help="kinds of curves (default: line)")
+    many = "curves of each kind, notes of each instrument, or notes to start from (default: %(default)s)"
+    add("-n", "--n_generations", default=10, help=many, **number)
+    add_space_flags(add)
+    told = "what a run with --conditioning is told, as A, A4 or A4:mf, or a class id (default: A, 4, mf, or what a note itself is)"
+    add("--labels", help=told, **label)
+    add("--seed", type=int, default=0, help="seed of what is drawn (default: 0)")
+
+
+def add_space_flags(add: Callable) -> None:
+    """Add those of curves and paths in the latent space."""
+    positive, several = {"type": above_0, "metavar": "X"}, {"nargs": "+"}
+    apart = "of curves (default: half of what two draws from the prior are apart on average, 4 with 32 latent dimensions)"
+    add("--radius", help=apart, **positive)
+    add("--turns", default=1.0, help="of curves (default: 1)", **positive)
+    add("--script", type=Path, metavar="FILE", help="commands to follow, instead of those of a terminal; - for stdin")
+    add("--replay", type=Path, metavar="FILE", help="a saved session to repeat")
+    add("--split", choices=(*SPLITS, ALL), default="test", help="of the run's corpus, that notes are of (default: test)")
+    kinds = ("linear", "spherical", "expressive")
+    add("--path", choices=kinds, default=["spherical"], help="kinds of paths between notes (default: spherical)", **several)
+    same = "loud notes of the pitch class and octave that most instruments share, or any (default: note)"
+    add("--select", choices=("note", "loudest"), default="note", help=same)
+    own = "share of the notes' own ways that an expressive path goes along (default: 0.7)"
+    add("--expression", default=0.7, help=own, **positive)
+    shapes = ("spiralOut", "spiralIn", "circle")
+    add("--shape", choices=shapes, default=["spiralOut", "spiralIn"], help="of random paths (default: both spirals)", **several)
+    add("--centre", choices=("prior", "note"), default="prior", help="of random paths: a draw, or a note (default: prior)")
+    add("--descriptor", choices=DESCRIPTORS, default=["centroid"], help="what is to change (default: centroid)", **several)
+    add("--curve", choices=CURVES, default=["rise"], help="how it is to change; --curve=-exp for those that fall", **several)
+    table = "its course instead: a table of time and value, in Hz, dB or without unit, or of time and relative, from -1 to 1"
+    add("--curve_file", type=Path, metavar="CSV", help=table)
+    way = "move on a grid of the three principal axes, or along the gradient in the whole space (default: grid)"
+    add("--by", choices=("grid", "gradient"), default="grid", help=way)
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """Return what reads whole numbers from `least` up."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number, {least} or more, not {text[:20]}")
+        return int(text)
+
+    return read
+
+
+def above_0(text: str) -> float:
+    """Read a finite number above 0."""
+    if not 0 < float(text) < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a finite number above 0, not {text}")
+    return float(text)
