@@ -120,12 +120,15 @@ def choose(magnitudes: np.ndarray, frames: Sequence[str]) -> np.ndarray:
     ----------
     magnitudes : (N, F) linear.
     frames : ``A B`` for those from A up to B, one number for that frame, ``sustain`` for those within 12 dB of the note's loudest
-        frame, nothing for all. Frames that the note has not are left out; so are silent ones.
+        frame, ``sustain N`` for N of them at equal distances, nothing for all. Frames that the note has not are left out; so are
+        silent ones.
     """
     numbers = np.arange(len(magnitudes))
-    if list(frames) == ["sustain"]:
+    if list(frames[:1]) == ["sustain"]:
         energy = np.square(magnitudes, dtype=np.float64).sum(1)
         numbers = numbers[energy >= energy.max() * 10 ** (-SUSTAIN_DB / 10)]
+        most = int(frames[1]) if len(frames) > 1 else len(numbers)
+        numbers = numbers[np.unique(np.linspace(0, len(numbers) - 1, most).round().astype(int))] if most < len(numbers) else numbers
     elif frames:
         first, last = int(frames[0]), int(frames[-1]) + (len(frames) == 1)
         numbers = numbers[first:last]

@@ -80,6 +80,7 @@ class Analysis:
             "system": self.system,
             "request": asdict(self.request),
             "examples": len(self.observed.group),
+            "bands": None if self.frequencies is None else len(self.frequencies),
             "metrics": self.metrics,
             "latent": latents.summary(self.observed.latents),
             "probe": self.probe,
@@ -135,17 +136,22 @@ class Analyst:
         self._train_baselines()
         observed = self._observe(self.model)
         found = Analysis(self.run, self.system, self.model.config, request, observed)
+        if "signal" in self.model.representations:
+            found.frequencies = self.model.representations["signal"].frequencies
         if request.losses:
             found.metrics[MODEL] = estimates(observed, request.seed)
             found.probe, found.heard = self._probe(observed), self._listen(self.model, found.metrics[MODEL])
             found.space = self._explore(observed)
+            if found.space and found.space.agreement:
+                kind, compared = next(iter(found.space.agreement.compared.items()))
+                found.metrics[MODEL][f"latents_to_{Path(kind).stem}"] = compared.scores
         for name in request.evaluate:
             if baseline := self._baseline(name):
                 found.metrics[name] = estimates(self._observe(baseline), request.seed)
                 self._listen(baseline, found.metrics[name])
         if request.examples and "signal" in self.model.representations:
             passages = self.dataset.passages(request.examples, generator(request.seed, "passages"))
-            audio, found.frequencies = make_folder(folder / "audio"), self.model.representations["signal"].frequencies
+            audio = make_folder(folder / "audio")
             found.examples = list(examples(self.model, passages, request.samples, request.seed, audio, request.iterations))
         return found
 

@@ -25,6 +25,7 @@ TITLES = {
     "signal_to_symbol": "Transcription: sound to symbols",
     "symbol_to_signal": "Synthesis: symbols to sound",
     SOUND: "Synthesis, as it is heard",
+    "signal_to_signal": "Reconstruction of sound",
 }
 NOTE = "Beneath, the 95 % interval: by bootstrap over notes, or where all is right or all wrong, Wilson's with one trial a note."
 READING = (
@@ -108,7 +109,9 @@ def as_text(metrics: Shown) -> str:
 
 
 def _cell(estimate: Estimate | None) -> str:
-    return "-" if estimate is None else "{value:.3g} ({low:.3g} - {high:.3g})".format(**estimate)
+    if estimate is None:
+        return "-"
+    return "{value:.3g} ({low:.3g} - {high:.3g})".format(**estimate) if np.isfinite(estimate["low"]) else f"{estimate['value']:.3g}"
 
 
 def tables(metrics: Shown) -> list[Table]:

@@ -30,8 +30,8 @@ class ParamGroup:
 class LatentModel(nn.Module):
     """A model with one latent space and one or more modalities.
 
-    `N` is frames or windows of one file; it stands where a batch stands, so a file is a batch. A `condition` (N, C) holds class ids,
-    a column for each of `conditions`; it is None where there are none.
+    `N` is frames or windows of one file; it stands where a batch stands, so a file is a batch. A `condition` (N, C) holds class
+    ids, a column for each of `conditions`; it is None where there are none.
     """
 
     config: TrainConfig

@@ -69,14 +69,14 @@ class TrainConfig:
 
 
 def check_frames(frames: tuple[str, ...]) -> None:
-    """Check which frames of a note are asked for: ``A B``, one number, ``sustain``, or nothing.
+    """Check which frames of a note are asked for: ``A B``, one number, ``sustain``, ``sustain N``, or nothing.
 
     Raises
     ------
     InputError : they are none of these.
     """
-    if frames == ("sustain",):
+    if frames[:1] == ("sustain",) and (len(frames) == 1 or re.fullmatch(r"[1-9]\d{0,8}", " ".join(frames[1:]))):
         return
     numbers = [int(f) for f in frames if re.fullmatch(r"\d{1,9}", f)]
     if len(numbers) < len(frames) or len(numbers) > 2 or (len(numbers) == 2 and numbers[0] >= numbers[1]):
-        raise InputError(f"--frames {' '.join(frames)}: give A B with A < B, one number, 'sustain', or nothing for all")
+        raise InputError(f"--frames {' '.join(frames)}: give A B with A < B, one number, sustain, sustain N, or nothing for all")

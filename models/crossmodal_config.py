@@ -48,7 +48,7 @@ class Config(TrainConfig):
     )
     frames: tuple[str, ...] = option(
         ("10", "25"),
-        "frames of a note: A B = from A up to B; one number = that frame; sustain = by energy; nothing = all",
+        "frames of a note: A B, from A up to B; one number; sustain, by energy; sustain N, at most N; nothing for all",
         DATA,
     )
     transpose: int = option(0, "transpose training frames, with their labels, by up to this many semitones", DATA, minimum=0)

@@ -69,12 +69,17 @@ def encode(player: Player, note: Note, condition: Tensor | None = None) -> Encod
     return Encoded(note, frames, level, z, told)
 
 
-def word(note: Note, labels: Sequence[str] = NAMING) -> str:
-    """Return a name for files that says what a note is: cello_As3_f."""
-    told = {label: note.labels[label] for label in labels if label in note.labels}
-    if "octave" in told:
-        told["pitch"] += told.pop("octave")
-    plain = re.sub(r"[^\w+.-]+", "-", "_".join(told.values()).replace("#", "s"))
+def told(note: Note, labels: Sequence[str] = NAMING) -> str:
+    """Return what a note is, in words: cello A#3 f."""
+    words = {label: note.labels[label] for label in labels if label in note.labels}
+    if "octave" in words:
+        words["pitch"] += words.pop("octave")
+    return " ".join(words.values())
+
+
+def file_word(text: str) -> str:
+    """Return a text as a part of a file's name: cello_As3_f."""
+    plain = re.sub(r"[^\w+.-]+", "-", text.replace("#", "s").replace(" ", "_"))
     return plain.lstrip(".-")[:LONGEST] or "note"
 
 

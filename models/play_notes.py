@@ -10,19 +10,18 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from data.instruments import Note
 from models import recorded
 from models.atlas import Atlas, survey
-from models.heard_notes import Encoded, draw_path, encode, word, write_note
+from models.heard_notes import Encoded, draw_path, encode, file_word, told, write_note
 from models.play_paths import _check_length, write_path
 from models.rendering import Player
 from utils.cli import progress
 from utils.config import InputError
 from utils.device import generator
 from utils.inputs import distinct
-from utils.trajectories import line, slerp, spiral
+from utils.trajectories import line, resampled, slerp, spiral
 
 log = logging.getLogger(__name__)
 
@@ -32,16 +31,16 @@ SPREAD = 0.2  # standard deviation of random centres, of the prior's
 
 def full_instruments(player: Player, folder: Path, args: Namespace) -> list[str]:
     """Play loud notes again, whole: all their frames through the latent space and back, told their own labels."""
-    found = recorded.notes(player.model, args.split)
     atlas = survey(player.run, player.model)
+    found = chosen(player, args.split)
     notes = [note for name, group in found.items() for note in drawn(group, args.n_generations, args.seed, name)]
-    made = []
-    for name, note in progress(list(zip(distinct(map(word, notes)), notes, strict=True)), desc="notes"):
+    names, made = distinct(file_word(told(note)) for note in notes), []
+    for name, note in progress(list(zip(names, notes, strict=True)), desc="notes"):
         known = encode(player, note)
         made += write_note(player, known, folder / name, args.graphs)
         if args.graphs:
             own = replace(player, condition=known.condition)
-            made += draw_path(own, atlas, known.z[known.sounding], word(note), folder / name)
+            made += draw_path(own, atlas, known.z[known.sounding], told(note), folder / name)
     return made
 
 
@@ -51,19 +50,21 @@ def drawn(group: Sequence[Note], number: int, seed: int, *key: object) -> list[N
     return [loud[k] for k in torch.randperm(len(loud), generator=generator(seed, "note", *key))[:number]]
 
 
-def chosen(player: Player, split: str, asked: Sequence[str]) -> dict[str, tuple[Note, ...]]:
+def chosen(player: Player, split: str, asked: Sequence[str] = ()) -> dict[str, tuple[Note, ...]]:
     """Return the notes of a split by instrument: of those asked for, in that order, or of all.
 
     Raises
     ------
-    InputError : an instrument is not in the corpus, or of this run has no note in the split.
+    InputError : there are none, or an instrument is not in the corpus or none of this run in the split.
     """
     found = recorded.notes(player.model, split)
+    if not found:
+        raise InputError(f"the corpus of this run has no {split} notes: try --split all")
     if not asked:
         return found
     names = [group[0].labels["instrument"] for group in player.model.config.corpus().select(asked)]
     if strange := [name for name in names if name not in found]:
-        raise InputError(f"instrument '{strange[0]}': the {split} notes of this run are of {' '.join(found) or 'none'}")
+        raise InputError(f"instrument '{strange[0]}': the {split} notes of this run are of {' '.join(found)}")
     return {name: found[name] for name in names}
 
 
@@ -83,12 +84,12 @@ def pairwise_paths(player: Player, folder: Path, args: Namespace) -> list[str]:
     made = []
     for (first, second), kind in progress(pairs, desc="paths"):
         z = between(first, second, kind, args.n_steps, args.expression)
-        target = folder / f"{word(first.note, ('instrument',))}_{word(second.note, ('instrument',))}_{kind}"
-        told = None if args.labels else _halves(first.condition, second.condition, args.n_steps)
-        made += write_path(player, z, target, args.graphs, condition=told)
+        target = folder / file_word(f"{first.note.labels['instrument']} {second.note.labels['instrument']} {kind}")
+        condition = None if args.labels else _halves(first.condition, second.condition, args.n_steps)
+        made += write_path(player, z, target, args.graphs, condition=condition)
         if args.graphs:
-            title = f"{kind} path from {word(first.note)} to {word(second.note)}"
-            made += draw_path(player, atlas, z, title, target, told)
+            title = f"{kind} path from {told(first.note)} to {told(second.note)}"
+            made += draw_path(player, atlas, z, title, target, condition)
     return made
 
 
@@ -128,13 +129,8 @@ def between(first: Encoded, second: Encoded, kind: str, n: int, expression: floa
     if kind == "linear":
         return line(ends[0][0], ends[1][0], n)
     own = expression if kind == "expressive" else 0.0
-    moving = [end + own * (_stretched(note.z[note.sounding], n) - end) for end, note in zip(ends, (first, second), strict=True)]
+    moving = [end + own * (resampled(note.z[note.sounding], n) - end) for end, note in zip(ends, (first, second), strict=True)]
     return slerp(*moving, torch.linspace(0, 1, n)[:, None])
-
-
-def _stretched(z: Tensor, n: int) -> Tensor:
-    """Return n points at even times along a path (M, Z)."""
-    return functional.interpolate(z.T[None], size=n, mode="linear", align_corners=True)[0].T
 
 
 def _halves(first: Tensor | None, second: Tensor | None, n: int) -> Tensor | None:
@@ -152,10 +148,7 @@ def random_paths(player: Player, folder: Path, args: Namespace) -> list[str]:
     """
     _check_length(player, args.n_steps)
     atlas = survey(player.run, player.model)
-    notes = [note for group in recorded.notes(player.model, args.split).values() for note in group]
-    if not notes:
-        raise InputError(f"its corpus has no {args.split} notes, one of which is drawn: try --split all")
-    made = []
+    notes, made = list(itertools.chain(*chosen(player, args.split).values())), []
     paths = list(itertools.product(dict.fromkeys(args.shape), range(args.n_generations)))
     for shape, number in progress(paths, desc="paths"):
         random = generator(args.seed, "path", shape, args.centre, number)
@@ -168,7 +161,7 @@ def random_paths(player: Player, folder: Path, args: Namespace) -> list[str]:
         target = folder / f"{shape}_{args.centre}_{number}"
         made += write_path(own, z, target, args.graphs)
         if args.graphs:
-            around = word(known.note) if args.centre == OWN_NOTE else "a random place"
+            around = told(known.note) if args.centre == OWN_NOTE else "a random place"
             made += draw_path(own, atlas, z, f"{shape} around {around}: {course}", target)
     return made
 

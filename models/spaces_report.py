@@ -8,7 +8,7 @@ import numpy as np
 from models.dissimilarities import MEASURES, Dissimilarities
 from models.evaluation import Estimate
 from models.spaces import Space
-from utils import descriptor_figures, geometry, space_figures
+from utils import descriptor_figures, geometry, mds_figures, space_figures
 from utils.cli import progress
 from utils.descriptors import UNITS
 from utils.report import Picture, Section, Table, Text
@@ -47,6 +47,8 @@ def draw(space: Space, films: str, files: Callable[[str], list[Path]]) -> None:
         space_figures.ellipses(places, atlas.ids.numpy(), atlas.names, title, AXES, files("space_3d"))
     if space.agreement:
         _draw_agreement(space.agreement, files)
+        first = next(iter(space.agreement.compared.values())).ratings
+        mds_figures.beside_ratings(first.mean, atlas.centroids.numpy(), first.instruments, files("ratings_scaling"))
     for word, found in space.maps.items():
         name = f"descriptors{word and '_'}{word.replace(':', '_')}"
         descriptor_figures.sheet(found.values, found.axes, found.points, files(name), UNITS)
@@ -128,6 +130,7 @@ CAPTIONS = {
     "space_3d": "The three axes along which latents vary most",
     "ratings_pairs": "Latent distance of each pair of instruments over its rated dissimilarity",
     "ratings_matrices": "Rated dissimilarities beside latent distances",
+    "ratings_scaling": "Where the ratings put the instruments, and where the latents have them",
     "ratings_agreement": "Agreement with each kind of ratings; the line is what other listeners would reach",
     "unseen": "Unseen instruments (dashed) among the known",
 }

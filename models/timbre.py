@@ -70,8 +70,10 @@ class Model(SoundModel):
         tables = {name: np.array(table, float) for name, table in self.config.dissimilarity.items()}
         if not tables:
             return
-        if self.config.regularization == "prior":
+        if self.config.regularization == "prior" or self.config.form == "paper":
             tables["places"], tables["spreads"] = _own_priors(tables["mean"], tables["spread"], self.config)
+        if self.config.form == "paper":
+            tables["mean"] = geometry.distances(tables["places"])
         for name, table in tables.items():
             self.register_buffer(name, torch.tensor(table, dtype=torch.float32, device="cpu"), persistent=False)
         rated = geometry.upper(tables["mean"])
@@ -133,8 +135,8 @@ class Model(SoundModel):
         kind, tables = self.config.regularization, [self.mean, self.spread][: 2 if self.config.regularization == "gaussian" else 1]
         if self.config.between == "centroids":
             z, classes = form.centroids(z, classes)
-        if self.config.form == "original":
-            return getattr(form, f"original_{kind}")(z, classes, *tables)
+        if self.config.form != "corrected":
+            return getattr(form, f"{self.config.form}_{kind}")(z, classes, *tables)
         return getattr(form, kind)(z, classes, tables[0], self.scale, *tables[1:])
 
     def _own_prior(self, q: Normal, classes: Tensor) -> Tensor:

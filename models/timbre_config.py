@@ -27,22 +27,26 @@ class Config(TrainConfig):
 
     PRESETS: ClassVar[dict[str, dict[str, object]]] = {
         "quick": {  # some minutes on a processor
-            "frames": ("sustain",),
+            "frames": ("sustain", "15"),
             "floor": 3e-3,
             "latent_dims": 16,
             "hidden_dims": 512,
             "hidden_layers": 2,
             "noise": 0.04,
             "batch_size": 128,
-            "epochs": 30,
-            "twofold_epochs": 30,
+            "epochs": 15,
+            "twofold_epochs": 15,
             "warmup": 500,
             "plateau": 5,
             "shrink": 0.5,
-            "save_epochs": 30,
-            "plot_epochs": 30,
+            "save_epochs": 15,
+            "plot_epochs": 15,
         },
-        "paper": {  # the sizes of DAFx 2018, section 4
+        "paper": {  # what DAFx 2018 tells of its models
+            "frames": ("20",),
+            "conditioning": ("none",),
+            "regularization": "student",
+            "ratings": "pooled",
             "latent_dims": 64,
             "hidden_dims": 2000,
             "epochs": 10000,
@@ -50,7 +54,7 @@ class Config(TrainConfig):
             "alpha": 0.1,
             "beta": 2.0,
             "lr": 1e-4,
-            "form": "original",
+            "form": "paper",
             "between": "frames",
         },
     }
@@ -65,7 +69,9 @@ class Config(TrainConfig):
 
     instruments: tuple[str, ...] = option((), "instruments; without it all of the corpus that the ratings know", DATA)
     frames: tuple[str, ...] = option(
-        ("10", "25"), "frames of each note: A B for those from A up to B, one number, 'sustain' by energy, or nothing for all", DATA
+        ("10", "25"),
+        "frames of a note: A B, from A up to B; one number; sustain, by energy; sustain N, at most N; nothing for all",
+        DATA,
     )
     filter: int = option(5, "highest octave of notes that are used; 9 for all", DATA, minimum=0)
     label_pattern: str = option("", "regular expression on file paths that finds instrument and pitch; see docs/data.md", DATA)
@@ -83,7 +89,10 @@ class Config(TrainConfig):
 
     regularization: str = option("l2", "what pulls latents to the ratings in the second phase", LOSSES, REGULARIZERS)
     form: str = option(
-        "corrected", "the regulariser as corrected here, or as the original has it", LOSSES, ("corrected", "original")
+        "corrected",
+        "the regulariser as corrected here, as the original program has it, or (student alone) as the paper prints it",
+        LOSSES,
+        ("corrected", "original", "paper"),
     )
     between: str = option(
         "centroids", "pulled are the instruments' means in a batch, or all single frames", LOSSES, ("centroids", "frames")
@@ -115,6 +124,8 @@ class Config(TrainConfig):
         for name in ("floor", "noise"):
             if getattr(self, name) <= 0:
                 raise InputError(f"--{name}: must be greater than 0")
+        if self.form == "paper" and self.regularization not in ("student", "none"):
+            raise InputError(f"--form paper: the paper has the student form alone, not {self.regularization}")
         if -1 < self.alpha < 0:
             raise InputError(f"--alpha {self.alpha:g}: takes 0 or more, or -1")
         if self.noise >= 1:

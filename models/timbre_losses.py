@@ -73,6 +73,19 @@ def prior(q: Normal, classes: Tensor, places: Tensor, spreads: Tensor) -> Tensor
     return kl(q, Normal(mean, variance))
 
 
+def paper_student(z: Tensor, classes: Tensor, wanted: Tensor) -> Tensor:
+    """Return the sum over i of KL(P_i || Q), P_ij ~ exp(-d^2) normalised for each i, Q_ij ~ 1 / (1 + D^2) over all pairs i != j.
+
+    As printed in the paper, with sigma = 1 / sqrt 2; D is between the places of the ratings' MDS. As Q is over all pairs, it is
+    never below N ln N.
+    """
+    target, known = _of_pairs(wanted, classes, own=0)
+    known = known & ~torch.eye(len(z), dtype=torch.bool, device=z.device)
+    p = _log_shares(-distances(z).square(), known)
+    q = _log_shares(-target.square().log1p().flatten(), known.flatten()).view_as(p)
+    return (p.exp() * (p - q)).where(known, 0).sum()
+
+
 def original_l2(z: Tensor, classes: Tensor, wanted: Tensor) -> Tensor:
     """Return the root of the sum of (d - D / max D)^2, the largest being that of the batch."""
     target, known = _of_pairs(wanted, classes, own=0)

@@ -1,5 +1,6 @@
 """The drawings hold what they were given, whole and in the right place, and survive what is missing."""
 
+import itertools
 import warnings
 
 import numpy as np
@@ -9,6 +10,7 @@ from utils import analysis_figures
 from utils.analysis_figures import (
     COLOURS,
     DRAWN,
+    class_use,
     comparison,
     confusions,
     examples,
@@ -61,11 +63,12 @@ def draw_all(paths):
     examples([("$a$ $", {"$": random.random((40, 5))})], FREQUENCIES, paths[6:8])
     comparison({"$": {"a$": (0.5, 0.4, 0.6)}}, paths[8:10])
     generated_pitch(np.array([60, 61]), np.array([3.0, NAN]), paths[10:12])
-    loudness({"$C4": np.array([-20.0, -10])}, ["$p", "f"], paths[12:])
+    loudness({"$C4": np.array([-20.0, -10])}, ["$p", "f"], paths[12:14])
+    class_use(random.random((2, 3)), random.random((2, 3)), ["$a", "b$"], "$", paths[14:])
 
 
 def test_every_drawing_is_written_to_every_path(tmp_path):
-    paths = [tmp_path / f"{name}.{kind}" for name in "abcdefg" for kind in ("png", "pdf")]
+    paths = [tmp_path / f"{name}.{kind}" for name in "abcdefgh" for kind in ("png", "pdf")]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         draw_all(paths)
@@ -195,6 +198,36 @@ def test_latent_use_of_a_collapsed_model(drawn):
     latent_use({"s": np.zeros(100)}, {"s": np.zeros(100)}, ["x.png"])
     low, high = drawn[0].axes[1].get_ylim()
     assert low < 0.01 < high
+
+
+def test_class_use_leaves_out_classes_without_examples(drawn):
+    spread, deviation = np.array([[0.0, 2, 1], [NAN, NAN, NAN], [0.5, 0, 0]]), np.array([[1, 0.1, 0.5], [NAN] * 3, [0.9, 1, 1]])
+    class_use(spread, deviation, ["a", "b", "c"], "octave", ["x.png"])
+    above, below = drawn[0].axes[:2]
+    np.testing.assert_array_equal(above.images[0].get_array(), spread[[0, 2]])
+    np.testing.assert_array_equal(below.images[0].get_array(), deviation[[0, 2]])
+    assert above.images[0].get_clim() == (0, 2)
+    assert below.images[0].get_clim() == (0, 1)
+    assert labels(above.yaxis) == labels(below.yaxis) == ["a", "c"]
+    assert labels(below.xaxis) == ["0", "1", "2"]
+    titles = ["octave: standard deviation of the means", "octave: mean standard deviation of the posterior"]
+    assert [axes.get_title(loc="left") for axes in (above, below)] == titles
+    deep, light = (below.images[0].cmap(level)[:3] for level in (0.0, 1.0))
+    assert sum(deep) < sum(light)  # a sure posterior is dark, as is a wide spread
+    assert sum(above.images[0].cmap(1.0)[:3]) < sum(above.images[0].cmap(0.0)[:3])
+
+
+@pytest.mark.parametrize(("classes", "dimensions"), [(1, 1), (1, 3), (12, 64), (300, 700)])
+def test_class_use_is_readable(drawn, classes, dimensions):
+    """Numbers and names do not touch, and a figure of very many stays within bounds."""
+    values = np.random.default_rng(0).random((classes, dimensions))
+    class_use(values, values, [f"English-Horn {k}" for k in range(classes)], "instrument", ["x.png"])
+    above, below = drawn[0].axes[:2]
+    assert (drawn[0].get_size_inches() <= (12.5, 18)).all()
+    for axis, low, high in ((below.xaxis, "x0", "x1"), (above.yaxis, "y0", "y1")):
+        boxes = sorted((label.get_window_extent() for label in axis.get_ticklabels()), key=lambda box: getattr(box, low))
+        assert all(getattr(a, high) <= getattr(b, low) + 1 for a, b in itertools.pairwise(boxes))
+    assert len(labels(below.xaxis)) == (dimensions if dimensions <= 64 else 70)
 
 
 def test_examples_are_in_decibels_on_one_scale_a_row(drawn):

@@ -72,16 +72,26 @@ def test_nothing_is_loaded_from_elsewhere(tmp_path):
     assert any("default-src 'none'" in a.get("content", "") for a in found.all("meta"))
 
 
-@pytest.mark.parametrize(("name", "kind"), [("a.svg", "image/svg+xml"), ("b.PNG", "image/png")])
-def test_pictures_are_embedded(tmp_path, name, kind):
-    data = SVG.encode() if "svg" in name else b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (1000).to_bytes(4, "big") + b"rest"
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (1000).to_bytes(4, "big") + b"rest"
+GIF = b"GIF89a" + (900).to_bytes(2, "little") + (440).to_bytes(2, "little") + b"rest"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "data", "legible"),
+    [
+        ("a.svg", "image/svg+xml", SVG.encode(), 0),
+        ("b.PNG", "image/png", PNG, 450),
+        ("c.gif", "image/gif", GIF, 405),
+    ],
+)
+def test_pictures_are_embedded(tmp_path, name, kind, data, legible):
     (tmp_path / name).write_bytes(data)
     (image,) = read(Picture(tmp_path / name, 'a "b" <c>')).all("img")
     head, _, content = image["src"].partition(",")
     assert head == f"data:{kind};base64"
     assert base64.b64decode(content) == data
     assert image["alt"] == 'a "b" <c>'
-    assert image["style"] == f"--legible: {0 if 'svg' in name else 450}px"
+    assert image["style"] == f"--legible: {legible}px"
 
 
 def test_sounds_are_embedded_and_named(tmp_path):

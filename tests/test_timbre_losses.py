@@ -376,3 +376,13 @@ def test_ratings_in_the_order_of_another_table_pull_elsewhere():
     right, wrong = (torch.from_numpy(ratings("pooled", order).mean).float() for order in (names, names[::-1]))
     z = descended(right, 8, 8.0)
     assert timbre.l2(z, torch.arange(6), right, 8.0) < 0.5 < 2 < timbre.l2(z, torch.arange(6), wrong, 8.0)
+
+
+def test_the_papers_student_form_by_hand():
+    z, classes = torch.tensor([[0.0], [1.0], [3.0]]), torch.arange(3)
+    wanted = torch.tensor([[0.0, 1.0, 2.0], [1.0, 0.0, 1.5], [2.0, 1.5, 0.0]])
+    apart = ~torch.eye(3, dtype=torch.bool)
+    p = (-(z - z.T).square()).exp() * apart
+    p, q = p / p.sum(1, keepdim=True), apart / (1 + wanted.square())
+    expected = torch.special.xlogy(p, p / (q / q.sum()))[apart].sum()
+    assert timbre.paper_student(z, classes, wanted).item() == pytest.approx(expected.item(), rel=1e-5)

@@ -35,6 +35,8 @@ COLOURS = (
 MARKERS = "o^sD"  # of modalities
 DRAWN = 4000  # points of a map, at most
 LEAST = 1e-4  # variance, that is drawn
+TALLEST = 8.0  # inches, of a map of classes by dimensions
+MOST_ROWS, MOST_COLUMNS = 50, 70  # of names beside it, and of numbers below
 CELLS = 260.0  # pt, that a matrix gives to a row of counts, for digits as wide as their size
 
 Estimate = tuple[float, float, float]  # value, low, high
@@ -187,6 +189,42 @@ def _bars(axes, values: Mapping[str, np.ndarray]) -> None:
         left = np.arange(len(numbers)) - 0.4 + (place + 0.5) * width
         axes.bar(left, numbers, width, color=COLOURS[place], label=modality)
     axes.grid(axis="y")
+
+
+def class_use(spread: np.ndarray, deviation: np.ndarray, names: Sequence[str], label: str, paths: Sequence[Path]) -> None:
+    """Draw how each class uses each latent dimension, dark where much: classes down, dimensions across.
+
+    Parameters
+    ----------
+    spread : standard deviation of the posterior means (K, Z); NaN for classes without examples, which are left out.
+    deviation : mean standard deviation of the posteriors (K, Z), 1 where nothing is told; NaN likewise.
+    names : of the K classes.
+    label : what they are classes of.
+    paths : files to write.
+    """
+    kept = np.flatnonzero(~np.isnan(spread + deviation).any(1))
+    shown, dimensions = [str(names[k]) for k in kept], spread.shape[1]
+    tall = min(0.22 * len(kept), TALLEST)
+    with drawing(min(max(0.15 * dimensions, 3.5), 10) + 2.2, 2 * tall + 1.5, paths) as figure:
+        above, below = figure.subplots(2, 1, sharex=True)
+        for axes, values, ink, words in (
+            (above, spread[kept], "Blues", "standard deviation of the means"),
+            (below, deviation[kept], "Blues_r", "mean standard deviation of the posterior"),
+        ):
+            image = axes.imshow(values, cmap=ink, vmin=0, vmax=max(1.0, values.max()), aspect="auto", interpolation="nearest")
+            figure.colorbar(image, ax=axes, pad=0.01, aspect=12)
+            axes.set_yticks(*_thinned(shown, MOST_ROWS), fontsize=8)
+            axes.set_title(f"{label}: {words}", loc="left")
+            axes.spines[:].set_visible(False)
+            axes.tick_params(length=0)
+        below.set_xticks(*_thinned(range(dimensions), MOST_COLUMNS), rotation=90 if dimensions > 16 else 0, fontsize=8)
+        below.set_xlabel("latent dimension")
+
+
+def _thinned(words: Sequence, most: int) -> tuple[Sequence[int], Sequence]:
+    """Return places and words of ticks: every so many, that there are `most` or fewer."""
+    step = -(-len(words) // most)
+    return range(0, len(words), step), words[::step]
 
 
 def examples(rows: Sequence[tuple[str, Mapping[str, np.ndarray]]], frequencies: np.ndarray, paths: Sequence[Path]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from utils.files import write_text
 
-MEDIA = {".png": "image/png", ".svg": "image/svg+xml", ".wav": "audio/wav"}
+MEDIA = {".png": "image/png", ".svg": "image/svg+xml", ".gif": "image/gif", ".wav": "audio/wav"}
 POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 NOTHING = "\N{EN DASH}"  # stands for a value that is missing
 
@@ -98,7 +98,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG or SVG; the caption also stands for it where it cannot be seen."""
+    """A PNG, SVG or GIF; the caption also stands for it where it cannot be seen."""
 
     path: Path
     caption: str
@@ -150,7 +150,7 @@ def page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     Raises
     ------
     FileNotFoundError : a picture or a sound does not exist.
-    KeyError : a file is neither PNG, SVG nor wav.
+    KeyError : a file is neither PNG, SVG, GIF nor wav.
     """
     contents = "".join(f'<li><a href="#section-{n}">{_text(s.title)}</a></li>\n' for n, s in enumerate(sections, 1))
     return (
@@ -255,10 +255,12 @@ def _embedded(path: Path) -> str:
 
 
 def _legible(path: Path) -> int:
-    """Return the width below which a PNG is scrolled rather than shrunk, CSS px: six inches at 120 dpi fit on any phone."""
+    """Return the width below which a PNG or GIF is scrolled rather than shrunk, CSS px: six inches at 120 dpi fit on any phone."""
     with open(path, "rb") as file:
         head = file.read(20)
-    return round(0.45 * int.from_bytes(head[16:20], "big")) if head.startswith(b"\x89PNG") else 0
+    if head.startswith(b"\x89PNG"):
+        return round(0.45 * int.from_bytes(head[16:20], "big"))
+    return round(0.45 * int.from_bytes(head[6:8], "little")) if head.startswith(b"GIF8") else 0
 
 
 def _text(text: str) -> str:

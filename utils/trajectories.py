@@ -7,6 +7,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from utils.config import InputError
 
@@ -96,6 +97,11 @@ def interpolate(points: Tensor, steps: int, order: str = "1") -> Tensor:
     t = (place - segment * steps).to(points.dtype)[:, None] / steps
     between = slerp if order == "spherical" else torch.lerp
     return between(points[segment], points[(segment + 1).clamp(max=len(points) - 1)], t)
+
+
+def resampled(points: Tensor, n: int) -> Tensor:
+    """Return n points (n, Z) at even times, from the first to the last, along the lines that join points (M, Z)."""
+    return functional.interpolate(points.T[None], size=n, mode="linear", align_corners=True)[0].T
 
 
 def _spline(points: Tensor, place: Tensor, degree: int) -> Tensor:

@@ -1,0 +1,122 @@
+"""Measure how far latent distances follow human ratings, and what that costs, by transform and by regulariser, on unseen notes.
+
+  python -m benchmarks.timbre train --preset quick            further flags are lt_train.py's, as --dbroot
+  python -m benchmarks.timbre score                           further flags are lt_analyze.py's
+
+Each transform is trained once without ratings. From there every regulariser starts (--twofold); so does "none", the same number of
+epochs more without ratings, as what is trained twice as long is better for that alone. The table stands beside table 1 of Esling,
+Chemla--Romeu-Santos and Bitton, DAFx 2018, and is in units in which transforms of other sizes compare: the negative log-likelihood
+is that of log magnitudes, a band. Distances are compared by correlation, which knows no scale.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from models.timbre_config import REGULARIZERS, TRANSFORMS, Config
+from utils import cli
+from utils.config import InputError, read_json
+from utils.files import write_json
+from utils.paths import make_folder
+
+ROOT = Path(__file__).resolve().parent.parent
+MINUTES = "minutes.json"
+HEADS = [
+    "transform", "regulariser", "nll a band, nats", "spectral distance, dB", "Pearson", "Spearman", "stress-1", "triplets", "minutes",
+]  # fmt: skip
+
+
+def runs(args: argparse.Namespace) -> Iterator[tuple[str, str, str, list[str]]]:
+    """Yield transform, regulariser, name and flags of each run, those without ratings first."""
+    epochs = str(Config.PRESETS[args.preset]["twofold_epochs"] if args.epochs is None else args.epochs)
+    start = ["--system", "timbre", "--preset", args.preset, "--regularization", "none", "--epochs", epochs]
+    for transform in args.transforms:
+        yield transform, "first phase", f"{transform}", [*start, "--transform", transform]
+        for kind in args.regularizations if transform == args.transforms[0] else args.regularizations[:1]:
+            if kind == "none":
+                yield transform, kind, f"{transform}_none", ["--load", transform, "--load_epoch", "best", "--epochs", epochs]
+            else:
+                yield transform, kind, f"{transform}_{kind}", ["--twofold", transform, "--regularization", kind]
+
+
+def train(args: argparse.Namespace, further: Sequence[str]) -> str:
+    """Train every run that is not there yet; return a table of the processor time they took.
+
+    Raises
+    ------
+    InputError : one has failed.
+    """
+    minutes = read_json(args.output / MINUTES) if (args.output / MINUTES).is_file() else {}
+    for _, _, name, flags in runs(args):
+        if name in minutes:
+            continue
+        flags = [
+            str(args.output / flag) if before in ("--load", "--twofold") else flag for before, flag in zip(["", *flags], flags)
+        ]
+        minutes[name] = run("lt_train.py", "--savedir", args.output, "--name", name, "--threads", 1, *flags, *further)
+        write_json(args.output / MINUTES, minutes)
+    return table(["run", "processor, min"], [[name, f"{m:.1f}"] for name, m in minutes.items()])
+
+
+def score(args: argparse.Namespace, further: Sequence[str]) -> str:
+    """Analyse every run; return the table."""
+    minutes, rows = read_json(args.output / MINUTES), []
+    for transform, kind, name, _ in runs(args):
+        out = args.output / "analysis" / name
+        quick = ["--make_figures", 0, "--generate_audio", 0, "--descriptors_steps", 0, "--ratings", args.ratings]
+        run("lt_analyze.py", "-m", args.output / name, "-o", out, "--threads", 1, *quick, *further)
+        rows.append([transform, kind, *_cells(read_json(out / "analysis.json"), args), f"{minutes.get(name, 0):.1f}"])
+    return table(HEADS, rows)
+
+
+def _cells(found: dict, args: argparse.Namespace) -> list[str]:
+    scores = found["metrics"]["model"]["signal_to_signal"]
+    agreement = found["space"]["agreement"]["ratings"][args.ratings]
+    nll = {key: value / found["bands"] for key, value in scores["nll"].items()}
+    cells = [nll, scores["log_spectral_distance_db"], *(agreement[m] for m in ("pearson", "spearman", "stress1", "triplets"))]
+    return ["{value:.2f} ({low:.2f} - {high:.2f})".format(**cell) for cell in cells]
+
+
+def run(script: str, *argv: object) -> float:
+    """Run a script of the project; return the processor minutes it took.
+
+    Raises
+    ------
+    InputError : it has failed.
+    """
+    before = os.times()
+    done = subprocess.run([sys.executable, script, *map(str, argv)], cwd=ROOT, stdout=subprocess.DEVNULL)
+    if done.returncode:
+        raise InputError(f"{script} {' '.join(map(str, argv))}: ended with exit code {done.returncode}")
+    after = os.times()
+    return (after.children_user - before.children_user + after.children_system - before.children_system) / 60
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of texts as a Markdown table."""
+    return "\n".join("| " + " | ".join(row) + " |" for row in [heads, ["---"] * len(heads), *rows])
+
+
+def main(argv: list[str]) -> int:
+    """Do what the command line `argv` says; return the exit code."""
+    result = cli.Parser(description=__doc__)
+    result.add_argument("command", choices=("train", "score"))
+    result.add_argument("--output", type=Path, default=Path("saves/timbre"), help="folder of the runs (default: %(default)s)")
+    result.add_argument("--preset", default="quick", choices=list(Config.PRESETS))
+    result.add_argument("--epochs", type=int, help="of each phase (default: the preset's)")
+    result.add_argument("--transforms", nargs="+", choices=TRANSFORMS, default=list(TRANSFORMS))
+    kinds = ("l2", "none", *(kind for kind in REGULARIZERS if kind not in ("l2", "none")))
+    help = "the first of them of every transform, all of the first transform (default: %(default)s)"
+    result.add_argument("--regularizations", nargs="+", choices=kinds, default=list(kinds), help=help)
+    result.add_argument("--ratings", default=Config.ratings, help="to compare with (default: %(default)s)")
+    args, further = result.parse_known_args(argv)
+    args.output = make_folder(args.output).resolve()
+    print({"train": train, "score": score}[args.command](args, further))
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,156 @@
+"""Paths through a latent space along which a descriptor of the sound follows a target.
+
+Descriptors are followed on scales like those of hearing: frequencies in octaves, flatness and loudness in dB.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.atlas import Atlas
+from models.rendering import BLOCK, Player
+from utils.config import InputError
+from utils.curves import Curve, spanned
+from utils.descriptors import UNITS, describe
+from utils.trajectories import resampled
+
+MOVES = 40  # of a path, joined by lines
+CELLS = 30  # of the grid, from one end of the known notes to the other
+STEPS, FARTHEST = 4, 1.0  # along the gradient in a move, and standard deviations of the known notes that each is long at most
+EDGES = (0.05, 0.95)  # quantiles of the known notes, between which a descriptor is taken to be reachable
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The descriptor `name` of what a player's model decodes, in octaves above 1 Hz or in dB."""
+
+    player: Player
+    name: str
+
+    @property
+    def unit(self) -> str:
+        """Return the unit of distances on the scale."""
+        return "octaves" if UNITS[self.name] == "Hz" else "dB"
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return the descriptor (N,) of each of the latents (N, Z), NaN where there is silence; differentiable."""
+        return torch.cat([self._of(part) for part in z.to(self.player.device).split(BLOCK)]).cpu()
+
+    def _of(self, z: Tensor) -> Tensor:
+        signal = self.player.representation("signal")
+        magnitudes = self.player.model.decode(z, "signal", self.player.told(len(z)))
+        value = describe(magnitudes, torch.as_tensor(signal.frequencies), signal.full_scale, [self.name])[self.name]
+        return {"Hz": torch.log2, "": lambda x: 10 * x.log10(), "dB": torch.Tensor.clone}[UNITS[self.name]](value)
+
+    def enter(self, values: np.ndarray) -> np.ndarray:
+        """Return where values (N,) in the descriptor's own unit lie on the scale.
+
+        Raises
+        ------
+        InputError : one is not above 0, and has no logarithm.
+        """
+        if UNITS[self.name] == "dB":
+            return values
+        if values.min() <= 0:
+            raise InputError(f"the {self.name} cannot be {values.min():g}: give values above 0, or relative ones")
+        return np.log2(values) if UNITS[self.name] else 10 * np.log10(values)
+
+    def leave(self, values: np.ndarray) -> np.ndarray:
+        """Undo `enter`."""
+        return values if UNITS[self.name] == "dB" else 2**values if UNITS[self.name] else 10 ** (values / 10)
+
+
+class Followed(NamedTuple):
+    """A path, and what of it follows what, on a scale."""
+
+    z: Tensor  # (N, Z)
+    target: np.ndarray  # (N,)
+    reached: np.ndarray  # (N,), NaN where it is silent
+
+    @property
+    def correlation(self) -> float:
+        """Return Pearson's r of target and reached; NaN where either does not vary."""
+        there = np.isfinite(self.reached)
+        pair = self.target[there], self.reached[there]
+        return float(np.corrcoef(*pair)[0, 1]) if there.sum() > 1 and min(map(np.ptp, pair)) > 0 else math.nan
+
+    @property
+    def distance(self) -> float:
+        """Return how far from each other both are on average."""
+        return float(np.nanmean(np.abs(self.reached - self.target)))
+
+
+def follow(scale: Scale, start: Tensor, curve: Curve, atlas: Atlas, way: str, n: int) -> Followed:
+    """Return a path of `n` points from the latent `start` (Z,) on: 40 moves, by ``grid`` or ``gradient``, joined by lines.
+
+    Relative curves go between the edges of what the known notes sound like when the model is told the same of all of them.
+
+    Raises
+    ------
+    InputError : what is decoded at the start is silent.
+    """
+    first, known = scale(start[None]).item(), scale(atlas.means)
+    if not math.isfinite(first):
+        raise InputError(f"the {scale.name} cannot be followed from a start that sounds silent: try another --seed or --labels")
+    edges = known[known.isfinite()].double().quantile(torch.tensor(EDGES, dtype=torch.double)).tolist()
+    target, aims = (
+        spanned(curve.at(m), first, *edges) if curve.relative else scale.enter(curve.at(m)) for m in (n, MOVES + 1)
+    )
+    z = resampled(WAYS[way](scale, start, aims[1:].tolist(), atlas), n)
+    return Followed(z, target, scale(z).double().numpy())
+
+
+def by_grid(scale: Scale, start: Tensor, targets: list[float], atlas: Atlas) -> Tensor:
+    """Return a walk (M + 1, Z) on a grid of the principal axes, from neighbour to neighbour, to the best of 26 for each target.
+
+    DAFx 2018, algorithm 1, which compares changes, so that what was missed is never made up for; here it is the values. It stays
+    where it is if no neighbour is better. What the axes leave out stays as it is at the start.
+    """
+    low, high = atlas.bounds()
+    step, origin = (high - low) / CELLS, atlas.project(start)
+    least, most = (((edge - origin) / step).nan_to_num() for edge in (torch.minimum(low, origin), torch.maximum(high, origin)))
+    moves = sorted(itertools.product((-1, 0, 1), repeat=len(step)), key=lambda move: not any(move))  # staying comes last
+    cell, path = torch.zeros(len(step)), [start]
+    for target in targets:
+        around = (cell + torch.tensor(moves)).clamp(least.ceil(), most.floor())
+        z = start + around * step @ atlas.axes
+        best = (scale(z) - target).abs().nan_to_num(torch.inf).argmin()
+        cell = around[best]
+        path.append(z[best])
+    return torch.stack(path)
+
+
+def by_gradient(scale: Scale, start: Tensor, targets: list[float], atlas: Atlas) -> Tensor:
+    """Return a walk (M + 1, Z) along the gradient of the descriptor, by the shortest moves that reach each target.
+
+    A step is Newton's, S g (t - d) / (g' S g) with the gradient g: the least in the norm of S, the covariance of the known notes,
+    so that it goes where these vary, and not where no sound has ever been.
+    """
+    spread = atlas.means.T.cov()
+    path = [start]
+    for target in targets:
+        z = path[-1]
+        for _ in range(STEPS):
+            z = z + _step(scale, z, target, spread)
+        path.append(z)
+    return torch.stack(path)
+
+
+def _step(scale: Scale, z: Tensor, target: float, spread: Tensor) -> Tensor:
+    """Return a step (Z,) towards a target, none where there is no gradient."""
+    with torch.enable_grad():
+        z = z.detach().requires_grad_()
+        value = scale(z[None])[0]
+        (gradient,) = torch.autograd.grad(value, z)
+    along = spread @ gradient
+    slope = (gradient @ along).clamp_min(1e-12).sqrt()  # of the descriptor, a standard deviation
+    far = ((target - value.detach()) / slope).clamp(-FARTHEST, FARTHEST)
+    return (far * along / slope).nan_to_num(0.0)
+
+
+WAYS = {"grid": by_grid, "gradient": by_gradient}
