@@ -17,7 +17,7 @@ from pathlib import Path
 
 from models.config import TrainConfig
 from models.run_config import read_run
-from models.run_folder import BEST, LAST, saved_name
+from models.run_folder import LAST, saved_name
 from models.systems import SYSTEMS
 from utils import cli
 from utils.config import InputError, add_flags, merge
@@ -109,8 +109,8 @@ def configure(system: str, args: argparse.Namespace, given: dict[str, object]) -
         return merge(read_run(args.resume)[1], given), args.resume, args.resume / LAST
     Config, start = SYSTEMS[system].Config, args.load or args.twofold
     earlier = read_run(start)[1] if start else Config()
-    earlier = earlier.twofold() if args.twofold else earlier
     config = merge(earlier, {**(Config.PRESETS[args.preset] if args.preset else {}), **given})
+    config = config.twofold() if args.twofold else config
     config.validate()
     config = config.resolved()
     folder = (args.savedir or Path("saves")) / (args.name or config.title().replace("/", "-"))

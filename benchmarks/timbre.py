@@ -25,7 +25,8 @@ from utils.paths import make_folder
 ROOT = Path(__file__).resolve().parent.parent
 MINUTES = "minutes.json"
 HEADS = [
-    "transform", "regulariser", "nll a band, nats", "spectral distance, dB", "Pearson", "Spearman", "stress-1", "triplets", "minutes",
+    "transform", "regulariser", "nll a band, nats", "spectral distance, dB", "Pearson", "Spearman", "stress-1", "triplets",
+    "minutes",
 ]  # fmt: skip
 
 
@@ -34,12 +35,13 @@ def runs(args: argparse.Namespace) -> Iterator[tuple[str, str, str, list[str]]]:
     epochs = str(Config.PRESETS[args.preset]["twofold_epochs"] if args.epochs is None else args.epochs)
     start = ["--system", "timbre", "--preset", args.preset, "--regularization", "none", "--epochs", epochs]
     for transform in args.transforms:
-        yield transform, "first phase", f"{transform}", [*start, "--transform", transform]
+        earlier = str(args.output / transform)
+        yield transform, "first phase", transform, [*start, "--transform", transform]
         for kind in args.regularizations if transform == args.transforms[0] else args.regularizations[:1]:
             if kind == "none":
-                yield transform, kind, f"{transform}_none", ["--load", transform, "--load_epoch", "best", "--epochs", epochs]
+                yield transform, kind, f"{transform}_none", ["--load", earlier, "--load_epoch", "best", "--epochs", epochs]
             else:
-                yield transform, kind, f"{transform}_{kind}", ["--twofold", transform, "--regularization", kind]
+                yield transform, kind, f"{transform}_{kind}", ["--twofold", earlier, "--regularization", kind]
 
 
 def train(args: argparse.Namespace, further: Sequence[str]) -> str:
@@ -53,9 +55,6 @@ def train(args: argparse.Namespace, further: Sequence[str]) -> str:
     for _, _, name, flags in runs(args):
         if name in minutes:
             continue
-        flags = [
-            str(args.output / flag) if before in ("--load", "--twofold") else flag for before, flag in zip(["", *flags], flags)
-        ]
         minutes[name] = run("lt_train.py", "--savedir", args.output, "--name", name, "--threads", 1, *flags, *further)
         write_json(args.output / MINUTES, minutes)
     return table(["run", "processor, min"], [[name, f"{m:.1f}"] for name, m in minutes.items()])
@@ -109,8 +108,8 @@ def main(argv: list[str]) -> int:
     result.add_argument("--epochs", type=int, help="of each phase (default: the preset's)")
     result.add_argument("--transforms", nargs="+", choices=TRANSFORMS, default=list(TRANSFORMS))
     kinds = ("l2", "none", *(kind for kind in REGULARIZERS if kind not in ("l2", "none")))
-    help = "the first of them of every transform, all of the first transform (default: %(default)s)"
-    result.add_argument("--regularizations", nargs="+", choices=kinds, default=list(kinds), help=help)
+    which = "the first of them of every transform, all of the first transform (default: %(default)s)"
+    result.add_argument("--regularizations", nargs="+", choices=kinds, default=list(kinds), help=which)
     result.add_argument("--ratings", default=Config.ratings, help="to compare with (default: %(default)s)")
     args, further = result.parse_known_args(argv)
     args.output = make_folder(args.output).resolve()

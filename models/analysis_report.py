@@ -172,7 +172,7 @@ def _draw(found: Analysis, folder: Path) -> dict[str, Path]:
         levels = {f"{pitch.instrument} {pitch.note}": np.array(pitch.levels) for pitch in found.heard.loudness}
         draw.loudness(levels, found.heard.dynamics, files("loudness"))
     if found.space:
-        spaces_report.draw(found.space, found.request.space.films, files)
+        drawn |= spaces_report.draw(found.space, found.request.space.films, files)
     if found.examples:
         frequencies = found.frequencies
         draw.examples([(e.title, _few(e.spectra)) for e in found.examples], frequencies, files("examples"))

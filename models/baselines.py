@@ -36,13 +36,16 @@ def record(name: str, run: LatentModel, fingerprints: dict[str, str]) -> dict:
     return {"baseline": name, "run": content, "fingerprints": seen}
 
 
-def train(network: LatentModel, of: dict, where: Path, splits: dict[str, Dataset], device: torch.device) -> None:
+def train(
+    network: LatentModel, of: dict, where: Path, splits: dict[str, Dataset], device: torch.device, prepared: bool = False
+) -> None:
     """Train a baseline, new and seeded, in `where`, or go on where an earlier training of the same ended.
 
     Parameters
     ----------
     of : its `record`.
     splits : train and valid, those of the run.
+    prepared : whether it has weights already, with the statistics that they know.
 
     Raises
     ------
@@ -57,7 +60,8 @@ def train(network: LatentModel, of: dict, where: Path, splits: dict[str, Dataset
     else:
         for file in (LAST, BEST, HISTORY, RECORD):
             (where / file).unlink(missing_ok=True)
-        network.prepare(batches(splits["train"], network.config.batch_size, network.config.seed, 0))
+        if not prepared:
+            network.prepare(batches(splits["train"], network.config.batch_size, network.config.seed, 0))
         write_json(where / RECORD, wanted)
     reason = fit(trainer, splits["train"], splits["valid"])
     log.info("%s: %s after %d epochs", where, reason, trainer.at.epoch)

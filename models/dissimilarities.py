@@ -120,7 +120,7 @@ def left_out(target: np.ndarray, without: Mapping[str, np.ndarray], instruments:
     nothing = np.full_like(target, np.nan)
     estimates = np.stack([without.get(name, nothing) for name in instruments])
     held = geometry.held_out(target, estimates)
-    pairs = int((~np.isnan(held.predicted + target)).sum())
+    pairs = int((~np.isnan(held.predicted + target) & ~np.eye(len(target), dtype=bool)).sum())
     triplets = geometry.triplets(target, held.predicted, seed=seed)
     plain = {"low": np.nan, "high": np.nan, "n": pairs, "groups": len(without)}
     return {

@@ -21,8 +21,12 @@ from utils.trajectories import resampled
 
 MOVES = 40  # of a path, joined by lines
 CELLS = 30  # of the grid, from one end of the known notes to the other
-STEPS, FARTHEST = 4, 1.0  # along the gradient in a move, and standard deviations of the known notes that each is long at most
+STEPS, FARTHEST = 3, 0.5  # along gradients in a move, and standard deviations of the known notes that each is long at most
+LENGTHS = torch.tensor([1, 0.5, 0.25, 0.125, 0.0625, 0.03125, 0])  # of it that are tried
 EDGES = (0.05, 0.95)  # quantiles of the known notes, between which a descriptor is taken to be reachable
+SOME = 1000  # of them, about, that are asked
+LOUDNESS = "loudness"
+SCALES = {"Hz": torch.log2, "": lambda x: 10 * x.log10(), "dB": lambda x: x}  # by units
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,17 @@ class Scale:
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return the descriptor (N,) of each of the latents (N, Z), NaN where there is silence; differentiable."""
+        return self.with_loudness(z)[:, 0]
+
+    def with_loudness(self, z: Tensor) -> Tensor:
+        """Return the descriptor and the loudness of each of the latents (N, Z), (N, 2), or the loudness once, (N, 1)."""
         return torch.cat([self._of(part) for part in z.to(self.player.device).split(BLOCK)]).cpu()
 
     def _of(self, z: Tensor) -> Tensor:
-        signal = self.player.representation("signal")
+        signal, names = self.player.representation("signal"), list(dict.fromkeys([self.name, LOUDNESS]))
         magnitudes = self.player.model.decode(z, "signal", self.player.told(len(z)))
-        value = describe(magnitudes, torch.as_tensor(signal.frequencies), signal.full_scale, [self.name])[self.name]
-        return {"Hz": torch.log2, "": lambda x: 10 * x.log10(), "dB": torch.Tensor.clone}[UNITS[self.name]](value)
+        values = describe(magnitudes, torch.as_tensor(signal.frequencies), signal.full_scale, names)
+        return torch.stack([SCALES[UNITS[name]](values[name]) for name in names], 1)
 
     def enter(self, values: np.ndarray) -> np.ndarray:
         """Return where values (N,) in the descriptor's own unit lie on the scale.
@@ -94,18 +102,17 @@ def follow(scale: Scale, start: Tensor, curve: Curve, atlas: Atlas, way: str, n:
     ------
     InputError : what is decoded at the start is silent.
     """
-    first, known = scale(start[None]).item(), scale(atlas.means)
+    first, known = scale(start[None]).item(), scale.with_loudness(atlas.means[:: -(-len(atlas.means) // SOME)])
     if not math.isfinite(first):
         raise InputError(f"the {scale.name} cannot be followed from a start that sounds silent: try another --seed or --labels")
-    edges = known[known.isfinite()].double().quantile(torch.tensor(EDGES, dtype=torch.double)).tolist()
-    target, aims = (
-        spanned(curve.at(m), first, *edges) if curve.relative else scale.enter(curve.at(m)) for m in (n, MOVES + 1)
-    )
-    z = resampled(WAYS[way](scale, start, aims[1:].tolist(), atlas), n)
+    low, high = known[known.isfinite().all(1)].quantile(torch.tensor(EDGES), dim=0)
+    edges = first, low[0].item(), high[0].item()
+    target, aims = (spanned(curve.at(m), *edges) if curve.relative else scale.enter(curve.at(m)) for m in (n, MOVES + 1))
+    z = resampled(WAYS[way](scale, start, aims[1:].tolist(), atlas, high - low), n)
     return Followed(z, target, scale(z).double().numpy())
 
 
-def by_grid(scale: Scale, start: Tensor, targets: list[float], atlas: Atlas) -> Tensor:
+def by_grid(scale: Scale, start: Tensor, targets: list[float], atlas: Atlas, _: Tensor) -> Tensor:
     """Return a walk (M + 1, Z) on a grid of the principal axes, from neighbour to neighbour, to the best of 26 for each target.
 
     DAFx 2018, algorithm 1, which compares changes, so that what was missed is never made up for; here it is the values. It stays
@@ -125,32 +132,39 @@ def by_grid(scale: Scale, start: Tensor, targets: list[float], atlas: Atlas) -> 
     return torch.stack(path)
 
 
-def by_gradient(scale: Scale, start: Tensor, targets: list[float], atlas: Atlas) -> Tensor:
-    """Return a walk (M + 1, Z) along the gradient of the descriptor, by the shortest moves that reach each target.
+def by_gradient(scale: Scale, start: Tensor, targets: list[float], atlas: Atlas, spans: Tensor) -> Tensor:
+    """Return a walk (M + 1, Z) along gradients, by the shortest moves that reach each target and leave the loudness as it is.
 
-    A step is Newton's, S g (t - d) / (g' S g) with the gradient g: the least in the norm of S, the covariance of the known notes,
-    so that it goes where these vary, and not where no sound has ever been.
+    A step goes where Newton's does, S J' (J S J')^-1 e for the errors e and their gradients J. It is the least in the norm of S,
+    the covariance of the known notes, so that it goes where these vary, and not where no sound has ever been. It is as long as
+    helps most. Without the loudness, the way to a lower centroid would be a bass louder than any sound.
+
+    Parameters
+    ----------
+    spans : of the known notes, (2,), or of the loudness alone (1,): the units of errors.
     """
-    spread = atlas.means.T.cov()
-    path = [start]
+    spread, units = atlas.means.T.cov(), spans.clamp_min(1e-6)
+    path, goal = [start], scale.with_loudness(start[None])[0]
     for target in targets:
-        z = path[-1]
+        z, goal[0] = path[-1], target
         for _ in range(STEPS):
-            z = z + _step(scale, z, target, spread)
+            around = z + LENGTHS[:, None] * _newton(scale, z, goal, spread, units)
+            errors = (scale.with_loudness(around) - goal) / units
+            z = around[errors.square().sum(1).nan_to_num(torch.inf).argmin()]
         path.append(z)
     return torch.stack(path)
 
 
-def _step(scale: Scale, z: Tensor, target: float, spread: Tensor) -> Tensor:
-    """Return a step (Z,) towards a target, none where there is no gradient."""
+def _newton(scale: Scale, z: Tensor, goal: Tensor, spread: Tensor, units: Tensor) -> Tensor:
+    """Return Newton's step (Z,) towards a goal (C,), or the part of it that lies near; none where there is no gradient."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
-        value = scale(z[None])[0]
-        (gradient,) = torch.autograd.grad(value, z)
-    along = spread @ gradient
-    slope = (gradient @ along).clamp_min(1e-12).sqrt()  # of the descriptor, a standard deviation
-    far = ((target - value.detach()) / slope).clamp(-FARTHEST, FARTHEST)
-    return (far * along / slope).nan_to_num(0.0)
+        values = scale.with_loudness(z[None])[0] / units
+        gradients = torch.stack([torch.autograd.grad(value, z, retain_graph=True)[0] for value in values])
+    errors, along = goal / units - values.detach(), gradients @ spread  # (C,), (C, Z)
+    pull = torch.linalg.solve(along @ gradients.T + 1e-9 * torch.eye(len(errors)), errors)
+    length = (errors @ pull).clamp_min(1e-12).sqrt()  # standard deviations
+    return (pull @ along * (FARTHEST / length).clamp(max=1)).nan_to_num(0.0)
 
 
 WAYS = {"grid": by_grid, "gradient": by_gradient}

@@ -55,7 +55,7 @@ def distances(
         network = system.load().Model(replace(config, twofold_epochs=epochs, **shown))
         network.load_state_dict(read_weights(start))
         of, where = baselines.record(f"without {name}", model, fingerprints), baselines.folder(run, f"without_{name}")
-        baselines.train(network, of, where, home, device)
+        baselines.train(network, of, where, home, device, prepared=True)
         observed = observe(baselines.load(network, of, where, device), passes(test, 1, 0), device, translated=False)
         found[name] = geometry.distances(centroids(observed))[0]
     return found

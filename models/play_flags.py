@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from data.splits import ALL, SPLITS
+from utils import curves
 
-CURVES = ("rise", "fall", "exp", "-exp", "log", "-log")
 DESCRIPTORS = ("centroid", "bandwidth", "flatness", "rolloff", "loudness")  # utils.descriptors.NAMES, which needs torch
 
 
@@ -60,12 +60,12 @@ def add_space_flags(add: Callable) -> None:
     add("--shape", choices=shapes, default=["spiralOut", "spiralIn"], help="of random paths (default: both spirals)", **several)
     add("--centre", choices=("prior", "note"), default="prior", help="of random paths: a draw, or a note (default: prior)")
     add("--descriptor", choices=DESCRIPTORS, default=["centroid"], help="what is to change (default: centroid)", **several)
-    add("--curve", choices=CURVES, default=[], action="extend", help=change, **several)
     change = "how it is to change, --curve=-exp for those with a minus; several may be given (default: rise)"
+    add("--curve", choices=curves.NAMES, default=[], action="extend", help=change, **several)
     table = "how it is to change: a table of time and value, in Hz, dB or without a unit, or of time and relative, from -1 to 1"
     add("--curve_file", type=Path, metavar="CSV", help=table)
-    way = "move on a grid of the three principal axes, or along the gradient in the whole space (default: grid)"
-    add("--by", choices=("grid", "gradient"), default="grid", help=way)
+    way = "move on a grid of the three principal axes, or along the gradient in the whole space (default: gradient)"
+    add("--by", choices=("grid", "gradient"), default="gradient", help=way)
 
 
 def whole(least: int) -> Callable[[str], int]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.descriptor_maps import DescriptorMap
 from models.dissimilarities import MEASURES, Dissimilarities
 from models.evaluation import Estimate
 from models.spaces import Space
@@ -37,9 +38,9 @@ MAPS = (
 UNSEEN = "Instruments that the run has not heard, among those it knows: distances of mean latents, the nearest first."
 
 
-def draw(space: Space, films: str, files: Callable[[str], list[Path]]) -> None:
-    """Draw everything of a space; `files` returns the paths of a figure by its name."""
-    atlas, title = space.atlas, "latents by instrument"
+def draw(space: Space, films: str, files: Callable[[str], list[Path]]) -> dict[str, Path]:
+    """Draw everything of a space; `files` returns the paths of a figure by its name. Return films for the page by name."""
+    atlas, title, shown = space.atlas, "latents by instrument", {}
     places = atlas.project(atlas.means).numpy()
     if places.shape[1] > 1:
         space_figures.ellipses(places[:, :2], atlas.ids.numpy(), atlas.names, title, AXES[:2], files("space_2d"))
@@ -53,13 +54,15 @@ def draw(space: Space, films: str, files: Callable[[str], list[Path]]) -> None:
         name = f"descriptors{word and '_'}{word.replace(':', '_')}"
         descriptor_figures.sheet(found.values, found.axes, found.points, files(name), UNITS)
         if films != "none":
-            _film(name, found, films, files(name)[0].parent)
+            made = _film(name, found, films, files(name)[0].parent)
+            shown |= {path.stem: path for path in made if films == "gif" and path.stem.endswith("axis1")}
     if space.strangers:
         known, ids = places, atlas.ids.numpy()
         theirs, numbers = space.strangers.places(atlas)
         names = (*atlas.names, *space.strangers.names)
         both, every = np.concatenate([known, theirs]), np.concatenate([ids, numbers + len(atlas.names)])
         space_figures.ellipses(both, every, names, "unseen instruments", AXES, files("unseen"), space.strangers.names)
+    return shown
 
 
 def _draw_agreement(found: Dissimilarities, files: Callable[[str], list[Path]]) -> None:
@@ -77,11 +80,14 @@ def _draw_agreement(found: Dissimilarities, files: Callable[[str], list[Path]]) 
     space_figures.agreement(rows, ceilings, files("ratings_agreement"))
 
 
-def _film(name: str, found, suffix: str, folder: Path) -> None:
+def _film(name: str, found: DescriptorMap, suffix: str, folder: Path) -> list[Path]:
+    """Write a film for each descriptor and axis; return their paths."""
+    paths = []
     for descriptor, values in progress(found.values.items(), desc="films", unit="descriptor"):
         for axis in range(3):
-            path = folder / f"{name}_{descriptor}_axis{axis + 1}.{suffix}"
-            descriptor_figures.film(descriptor, values, found.axes, found.points, path, axis, UNITS[descriptor])
+            paths.append(folder / f"{name}_{descriptor}_axis{axis + 1}.{suffix}")
+            descriptor_figures.film(descriptor, values, found.axes, found.points, paths[-1], axis, UNITS[descriptor])
+    return paths
 
 
 def section(space: Space, drawn: dict[str, Path]) -> Section:

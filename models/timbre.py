@@ -95,7 +95,7 @@ class Model(SoundModel):
             self.variance.lerp_(q.mean.detach().var(0), MEMORY)
         terms = {"nll_signal": losses.gaussian_nll(self._observe(z, condition), x).mean()}
         rise = losses.warm_up(step, self.config.warmup)
-        weights = {"nll_signal": 1.0, "kl_signal": rise * self.config.beta, "ratings": self.config.alpha}
+        weights = {"nll_signal": 1.0, "kl_signal": rise * self.config.beta, "ratings": self.config.weight}
         if phase == REGULARISED and self.config.regularization == "prior":
             terms["kl_signal"] = self._own_prior(q, batch[INSTRUMENT]).mean()
         else:

@@ -130,7 +130,7 @@ class Config(TrainConfig):
             raise InputError(f"--alpha {self.alpha:g}: takes 0 or more, or -1")
         if self.noise >= 1:
             raise InputError(f"--noise {self.noise:g}: must be less than 1")
-        if self.mds_dims > self.latent_dims:
+        if self.target_count > self.latent_dims:
             raise InputError(f"--mds_dims {self.mds_dims}: there are only {self.latent_dims} latent dimensions")
         if len(set(self.conditioning)) < len(self.conditioning) or ("none" in self.conditioning and self.told):
             raise InputError(f"--conditioning {' '.join(self.conditioning)}: give labels, each once, or none")
@@ -168,6 +168,12 @@ class Config(TrainConfig):
         return tuple(label for label in self.conditioning if label != "none")
 
     @property
+    def weight(self) -> float:
+        """Return the weight of the regulariser."""
+        suiting = ALPHA.get(self.regularization, 1.0) if self.form == "corrected" else 1.0
+        return self.alpha if self.alpha >= 0 else suiting
+
+    @property
     def target_count(self) -> int:
         """Return how many latent dimensions are pulled."""
         return self.latent_dims if self.targetdims == "all" else self.mds_dims
@@ -202,14 +208,14 @@ class Config(TrainConfig):
         if self.regularization != "none" and not self.instruments:
             rated = ratings(self.ratings, chosen).rated
             notes, chosen = [group for group in notes if group[0].labels["instrument"] in rated], rated
+        withheld = tuple(group[0].labels["instrument"] for group in corpus.select(self.unrated)) if self.unrated else ()
         everywhere = {label for label in LABELS if all(label in note.labels for group in notes for note in group)}
         missing = [label for label in self.told if label not in everywhere]
         if missing:
             raise InputError(f"--conditioning {missing[0]}: not all notes of the corpus have it; choose another")
         classes = {label: list(corpus.classes[label]) for label in LABELS if label in everywhere} | {"instrument": list(chosen)}
-        suiting = ALPHA.get(self.regularization, 1.0) if self.form == "corrected" else 1.0
-        alpha = self.alpha if self.alpha >= 0 else suiting
-        return replace(self, instruments=chosen, classes=classes, alpha=alpha, dissimilarity=self._rated(chosen))
+        config = replace(self, instruments=chosen, unrated=withheld, classes=classes)
+        return replace(config, dissimilarity=config._rated(chosen))
 
     def _rated(self, instruments: tuple[str, ...]) -> dict[str, list]:
         """Return the ratings of instruments, without those that are withheld, as JSON values: a run goes on without their file."""

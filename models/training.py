@@ -72,7 +72,7 @@ class Trainer:
         self.plateau = {"factor": config.shrink, "patience": patience, "threshold": 0.0, "threshold_mode": "abs", "eps": 1e-10}
         self.at = Position()
         self._equip()
-        self.best: dict[str, Tensor] | None = None  # weights that the next save writes
+        self.best: dict[str, Any] | None = None  # what the next save writes as the best
 
     def _equip(self) -> None:
         """Take up the phases of the current epoch, with fresh optimizers."""
@@ -145,7 +145,8 @@ class Trainer:
             schedule.step(unseen["total"])
         if unseen["total"] < at.best:
             at.best, at.best_epoch = unseen["total"], at.epoch
-            self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+            weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+            self.best = {"model": weights, "epoch": at.epoch, "loss": at.best}
         at.epoch, at.batch, at.sums = at.epoch + 1, 0, {}
         if self.ranks.first:
             history.append(self.run / HISTORY, row)
@@ -163,7 +164,7 @@ class Trainer:
     def exhausted(self) -> bool:
         """Tell whether validation has not improved for the configured number of epochs, and no other phases are to come."""
         config = self.model.config
-        last = self.model.phases(config.total_epochs).keys() == self.groups.keys()
+        last = self.model.phases(config.total_epochs - 1).keys() == self.groups.keys()
         return bool(config.patience) and last and self.at.epoch - 1 - self.at.best_epoch >= config.patience
 
     # -- saving -------------------------------------------------------------------------------------------------------
@@ -217,7 +218,7 @@ class Trainer:
         self._check({name: t.sum().item() for name, t in self.model.state_dict().items()})
         if self.ranks.first:
             if self.best is not None:
-                save_state(self.run / BEST, {"model": self.best, "epoch": self.at.best_epoch, "loss": self.at.best})
+                save_state(self.run / BEST, self.best)
             save_state(self.run / LAST, self.state())
             if number is not None:
                 _link(self.run / LAST, self.run / numbered(number))

@@ -25,8 +25,9 @@ def new(width: float, height: float):
 
 
 def learning_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
-    """Draw every term of a history over the epochs, training beside validation."""
-    terms = [name.removeprefix("valid_") for name in rows[0] if name.startswith("valid_")] if rows else []
+    """Draw every term of a history over the epochs that have it, training beside validation."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    terms = [name.removeprefix("valid_") for name in names if name.startswith("valid_")]
     if not terms:
         return
     columns = min(3, len(terms))
@@ -35,8 +36,8 @@ def learning_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
     for place, term in enumerate(terms, 1):
         axes = figure.add_subplot(-(-len(terms) // columns), columns, place, title=term, xlabel="epoch", ylabel="nats")
         for split in ("train", "valid"):
-            if f"{split}_{term}" in rows[0]:
-                axes.plot(epochs, [row[f"{split}_{term}"] for row in rows], label=split)
+            if f"{split}_{term}" in names:
+                axes.plot(epochs, [row.get(f"{split}_{term}", np.nan) for row in rows], label=split)
         axes.legend(frameon=False)
     save(figure, path)
 
