@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.splits import ALL, SPLITS
+from models.run_folder import weights
 from utils import cli
 from utils.config import InputError
 from utils.inputs import distinct
@@ -35,7 +36,12 @@ def parser() -> argparse.ArgumentParser:
     add("--split", choices=(*SPLITS, ALL), default="test", help="the part of the corpus (default: test)")
     add("-o", "--output", type=Path, metavar="DIR", help="folder for the results (default: RUN/analysis)")
     add("-n", "--nb_passes", type=int, default=1, metavar="N", help="times that mixtures are paired anew (default: 1)")
-    add("--weights", metavar="WHICH", help="best, last, or the number of a saved epoch (default: best, or last if none are)")
+    add(
+        "--weights",
+        type=weights,
+        metavar="WHICH",
+        help="best, last, or a saved epoch (default: best, or last if none are)",
+    )
     add("--cache", default="", help="folder for spectra (default: that of the run)")
     add("--workers", type=int, default=0, metavar="N", help="processes that prepare a corpus (default: one a core)")
     add("--seed", type=int, default=0, help="seed of pairings, examples, samples, baselines and intervals (default: 0)")

@@ -15,6 +15,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.run_folder import weights
 from utils import cli
 from utils.config import InputError
 from utils.inputs import distinct
@@ -46,7 +47,12 @@ def parser() -> argparse.ArgumentParser:
     add("--plot", type=int, choices=(0, 1), default=1, help="draw figures (default: 1)")
     add("--resynthesize", type=int, choices=(0, 1), default=1, help="write sounds and transcriptions (default: 1)")
     add("--griffinlim_iters", type=int, default=30, metavar="N", help="iterations of phase retrieval (default: 30)")
-    add("--weights", metavar="WHICH", help="best, last, or the number of a saved epoch (default: best, or last if none are)")
+    add(
+        "--weights",
+        type=weights,
+        metavar="WHICH",
+        help="best, last, or a saved epoch (default: best, or last if none are)",
+    )
     add("--device", default="", help="auto (best available), cpu, cuda or cuda:N (default: cpu)")
     add("--cuda", type=int, default=-1, help="number of the GPU, -1 = CPU; the short form of --device (default: -1)")
     add("--threads", type=int, default=0, help="threads to compute with (default: torch's choice)")

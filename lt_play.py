@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from models.play_flags import add_flags, whole
+from models.run_folder import weights
 from utils import cli
 from utils.config import InputError
 from utils.inputs import distinct, found
@@ -109,7 +110,10 @@ def parser(modes: Sequence[str] = tuple(MODES)) -> argparse.ArgumentParser:
     result.add_argument("-m", "--models", nargs="+", type=Path, default=[], metavar="RUN", help="folders of trained runs")
     result.add_argument("--info", type=int, nargs="?", choices=(0, 1), const=1, default=0, help="say what the mode does, and end")
     result.add_argument(
-        "--weights", metavar="WHICH", help="best, last, or the number of a saved epoch (default: best, or last if none are)"
+        "--weights",
+        type=weights,
+        metavar="WHICH",
+        help="best, last, or a saved epoch (default: best, or last if none are)",
     )
     result.add_argument("--device", default="", help="auto (best available), cpu, cuda or cuda:N (default: cpu)")
     result.add_argument(

@@ -28,8 +28,8 @@ def read(path: Path) -> tuple[Columns, list[tuple[str, int, bool]]]:
         The file is missing, larger than 64 MiB, not MIDI, truncated, timed in no quarter notes, or has a division or
         tempo of zero.
     """
-    score = _score(path)
-    seconds = _clock(score, path)
+    score = parse(path)
+    seconds = clock(score, path)
     parts, tracks = [], []
     for track in score.tracks:
         part = _columns(track, seconds, len(tracks))
@@ -43,8 +43,14 @@ def read(path: Path) -> tuple[Columns, list[tuple[str, int, bool]]]:
     return {name: column[order] for name, column in columns.items()}, tracks
 
 
-def _score(path: Path) -> Any:
-    """Read a file into a symusic score, timed in ticks."""
+def parse(path: Path) -> Any:
+    """Read a file into a symusic score, timed in ticks.
+
+    Raises
+    ------
+    InputError
+        The file is missing, larger than 64 MiB, not MIDI, truncated, or timed in no quarter notes.
+    """
     from symusic.core import ScoreTick
 
     try:
@@ -74,10 +80,15 @@ def _track_count(content: bytes) -> int:
     return count
 
 
-def _clock(score: Any, path: Path) -> Callable[[np.ndarray], np.ndarray]:
+def clock(score: Any, path: Path) -> Callable[[np.ndarray], np.ndarray]:
     """Return a function from ticks to seconds.
 
     symusic reads a division or tempo of 0 without a word, and its own seconds are single precision.
+
+    Raises
+    ------
+    InputError
+        The score has a division or tempo of zero.
     """
     if score.ticks_per_quarter < 1:
         raise InputError(f"{path}: its division is 0 ticks per quarter note; write it anew from its source")

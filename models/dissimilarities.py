@@ -51,6 +51,10 @@ def compare(observed: Observed, first: str, seed: int) -> Dissimilarities | None
     """Return how well latent distances agree with ratings: those of kind `first`, and all that come with the project.
 
     None where the examples tell no instruments apart, or too few of them were ever rated.
+
+    Raises
+    ------
+    InputError : `first` is a file that cannot be read or says too little.
     """
     if LABEL not in observed.labels or not observed.latents or _means(observed).dim() != 2:
         return None
@@ -61,8 +65,10 @@ def compare(observed: Observed, first: str, seed: int) -> Dissimilarities | None
     for kind in dict.fromkeys((first, *KINDS)):
         try:
             rated = ratings(kind, names)
-        except InputError:  # of these instruments this study has fewer than three
-            continue
+        except InputError:
+            if kind not in KINDS:
+                raise
+            continue  # of these instruments this study has fewer than three
         found.compared[kind] = Compared(rated, scores(rated.mean, distances, len(observed.group.unique()), seed), rated.reliability)
     return found if found.compared else None
 

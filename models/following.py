@@ -23,6 +23,7 @@ MOVES = 40  # of a path, joined by lines
 CELLS = 30  # of the grid, from one end of the known notes to the other
 STEPS, FARTHEST = 3, 0.5  # along gradients in a move, and standard deviations of the known notes that each is long at most
 LENGTHS = torch.tensor([1, 0.5, 0.25, 0.125, 0.0625, 0.03125, 0])  # of it that are tried
+CLOSE = 1e-3  # of what the known notes span, that is near enough to a target
 EDGES = (0.05, 0.95)  # quantiles of the known notes, between which a descriptor is taken to be reachable
 SOME = 1000  # of them, about, that are asked
 LOUDNESS = "loudness"
@@ -149,8 +150,10 @@ def by_gradient(scale: Scale, start: Tensor, targets: list[float], atlas: Atlas,
         z, goal[0] = path[-1], target
         for _ in range(STEPS):
             around = z + LENGTHS[:, None] * _newton(scale, z, goal, spread, units)
-            errors = (scale.with_loudness(around) - goal) / units
-            z = around[errors.square().sum(1).nan_to_num(torch.inf).argmin()]
+            errors = ((scale.with_loudness(around) - goal) / units).norm(dim=1).nan_to_num(torch.inf)
+            z = around[errors.argmin()]
+            if errors.min() < CLOSE:
+                break
         path.append(z)
     return torch.stack(path)
 

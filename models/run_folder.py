@@ -25,3 +25,14 @@ def saved_name(weights: str) -> str:
     if weights not in ("best", "last"):
         raise InputError(f"no weights are called {weights}: give last, best, or the number of a saved epoch")
     return LAST if weights == "last" else BEST
+
+
+def weights(text: str) -> str:
+    """Return what names weights as it is, for a command line.
+
+    Raises
+    ------
+    InputError : see `saved_name`.
+    """
+    saved_name(text)
+    return text

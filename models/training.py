@@ -192,7 +192,9 @@ class Trainer:
             self._equip()
             if state["optimizers"].keys() != self.optimizers.keys():
                 was, now = ", ".join(state["optimizers"]), ", ".join(self.optimizers)
-                raise InputError(f"{path}: is of the phase {was}, and this run would go on with {now}; take its weights alone")
+                raise InputError(
+                    f"{path}: is of the phase {was}, this run would go on with {now}: try --twofold, or --load_epoch best"
+                )
             for name, optimizer in self.optimizers.items():
                 optimizer.load_state_dict(state["optimizers"][name])
                 self.schedules[name].load_state_dict(state["schedules"][name])

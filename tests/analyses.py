@@ -20,7 +20,20 @@ OFF = {  # leaves out every part
     **dict.fromkeys(("make_losses", "make_figures", "make_classifier", "evaluate_classifier", "conv_classifier", "conv_synth"), 0),
     "generate_audio": 0,
 }
-KEYS = ["format", "run", "system", "request", "examples", "metrics", "latent", "probe", "generated", "examples_named"]
+KEYS = [
+    "format",
+    "run",
+    "system",
+    "request",
+    "examples",
+    "bands",
+    "metrics",
+    "latent",
+    "probe",
+    "generated",
+    "space",
+    "examples_named",
+]
 PIXEL = bytes.fromhex(  # the smallest PNG
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360000000000200015d0b2a2d0000000049454e"
     "44ae426082"

@@ -16,8 +16,20 @@ FLOORS = ("utils", "data", "models")  # from the ground up; the scripts stand on
 GROUND = {"models.config", "models.base", "models.sound", "models.layers", "models.losses"}  # what systems and training stand on
 STANDS_ON = {"latent_constraint": {"musicvae"}}  # systems built on another system
 DEFAULT = ("lt_train.py", "crossmodal")  # the one system that a script may name
-UNPICKLERS = {"data.lt_set"}  # subclasses of Unpickler that know nothing but what their file allows
-HEAVY = {"librosa", "matplotlib", "sklearn", "pretty_midi", "soxr", "symusic", "tensorboard", "mir_eval", "umap", "sounddevice"}
+UNPICKLERS = {"data.safe_pickle"}  # subclasses of Unpickler that know nothing but what their file allows
+HEAVY = {
+    "librosa",
+    "matplotlib",
+    "sklearn",
+    "pretty_midi",
+    "soxr",
+    "symusic",
+    "tensorboard",
+    "mir_eval",
+    "umap",
+    "sounddevice",
+    "music21",
+}
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60  # lines
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 

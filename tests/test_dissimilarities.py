@@ -1,5 +1,8 @@
 """Agreement of latent distances with ratings, where it is known by construction."""
 
+import functools
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -43,9 +46,11 @@ def observed(places: np.ndarray, names, notes: int = 3, frames: int = 2, spread:
 
 
 @pytest.fixture(autouse=True)
-def kinds(monkeypatch):
-    """Compare with three kinds of ratings, as each takes a second."""
+def quick(monkeypatch):
+    """Compare with three kinds of ratings, by fewer draws, as each kind would take a second."""
+    monkeypatch.setattr(dissimilarities, "DRAWS", 60)
     monkeypatch.setattr(dissimilarities, "KINDS", ("grey", "lakatos", "balanced"))
+    monkeypatch.setattr(geometry, "mantel", functools.partial(geometry.mantel, permutations=999))
 
 
 @pytest.fixture
@@ -65,7 +70,7 @@ def test_latents_at_the_places_of_the_ratings():
     best = found.compared["pooled"].scores
     assert best["pearson"]["value"] == pytest.approx(0.982, abs=5e-4)
     assert best["stress1"]["value"] == pytest.approx(0.0455, abs=5e-4)
-    assert best["mantel_p"]["value"] == pytest.approx(1e-4)
+    assert best["mantel_p"]["value"] == pytest.approx(1e-3)
     assert best["triplets"]["value"] > 0.9
     assert best["pearson"]["n"] == 66
     assert best["pearson"]["groups"] == 36
@@ -151,8 +156,6 @@ def test_scores_of_the_opposite():
 
 
 def test_it_is_written_as_json(own):
-    import json
-
     found = compare(observed(PLACES, BAND), own, 0).json()
     assert json.loads(json.dumps(found))["instruments"] == list(BAND)
     assert found["ratings"][own]["note"] == "own.csv: ratings of 5 instruments"

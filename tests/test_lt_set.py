@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data import lt_set
+from data import lt_set, safe_pickle
 from data.instruments import OCTAVES, read
 from data.notes import PITCH_CLASSES
 from utils.config import InputError
@@ -250,7 +250,7 @@ def test_any_damage_to_a_pickle_is_one_line(tmp_path_factory, data):
 def test_bombs_are_refused_before_they_unpack(tmp_path, monkeypatch):
     path = saved(tmp_path, np.savez_compressed, data=np.zeros((4, 100, BANDS)))
     monkeypatch.setattr(lt_set, "MAX_BYTES", 20_000)
-    monkeypatch.setattr(lt_set, "_array", None)
+    monkeypatch.setattr(lt_set, "read_array", None)
     refused(path, "unpacks to more than")
 
 
@@ -345,8 +345,8 @@ def test_deeply_nested_arrays_are_refused(tmp_path):
 
 
 def test_nothing_else_than_data_is_known():
-    made = [pickletools.code2op[chr(code)].name for code in lt_set._Unpickler.dispatch]
+    made = [pickletools.code2op[chr(code)].name for code in safe_pickle._Unpickler.dispatch]
     assert not {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4"} & set(made)
     for module, name in [("builtins", "eval"), ("numpy", "load"), ("numpy.core.multiarray", "fromfile"), ("", "")]:
         with pytest.raises(pickle.UnpicklingError, match="no data"):
-            lt_set._Unpickler(io.BytesIO()).find_class(module, name)
+            safe_pickle._Unpickler(io.BytesIO()).find_class(module, name)
