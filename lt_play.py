@@ -89,7 +89,7 @@ MODES = {
         defaults={**FIVE_SECONDS, "n_generations": 3},
     ),
     "perceptual_infer": Mode(
-        "find where instruments lie that the run has not seen: space.pdf, means.csv, distances.csv, FILE.wav, .csv, .pdf",
+        "find where unseen instruments lie: space.pdf, means.csv, distances.csv, NOTE.wav, _original.wav, .csv, .pdf",
         *("models.play_unseen", OUT + "input", ("signal",), "recordings, folders of them, or corpora"),
     ),
     "descriptor_synthesis": Mode(

@@ -53,16 +53,16 @@ def from_notes(onset: np.ndarray, offset: np.ndarray, pitch: np.ndarray, steps: 
     """
     start = snapped(onset, steps)
     end = np.maximum(snapped(offset, steps), start + 1)
+    first, stop = start // FINE, -(-end // FINE)  # steps
+    change = np.zeros((stop.max() + 1, KEYS), np.int32)
+    if reading == "beat":
+        first = -(-start // FINE)  # equals `stop` where the note misses every beat
+    elif reading == "onsets":
+        stop = first + 1
     column = onto_keyboard(np.asarray(pitch)) - LOWEST
-    length = -(-int(end.max()) // FINE) * FINE
-    if reading == "onsets":
-        fine = np.zeros((length, KEYS), bool)
-        fine[start, column] = True
-        return folded(fine, FINE)
-    change = np.zeros((length + 1, KEYS), np.int32)
-    np.add.at(change, (start, column), 1)
-    np.add.at(change, (end, column), -1)
-    return folded(change.cumsum(0, out=change)[:-1] > 0, FINE, reading)
+    np.add.at(change, (first, column), 1)
+    np.add.at(change, (stop, column), -1)
+    return change.cumsum(0, out=change)[:-1] > 0
 
 
 def snapped(position: np.ndarray, steps: int) -> np.ndarray:

@@ -23,6 +23,8 @@ MOVES = 40  # of a path, joined by lines
 CELLS = 30  # of the grid, from one end of the known notes to the other
 STEPS, FARTHEST = 3, 0.5  # along gradients in a move, and standard deviations of the known notes that each is long at most
 LENGTHS = torch.tensor([1, 0.5, 0.25, 0.125, 0.0625, 0.03125, 0])  # of it that are tried
+LOOSE = 0.1  # of what the known notes span, that the loudness may be off, about
+WEIGHTS = torch.tensor([1.0, LOOSE])  # of errors of the descriptor and the loudness
 CLOSE = 1e-3  # of what the known notes span, that is near enough to a target
 EDGES = (0.05, 0.95)  # quantiles of the known notes, between which a descriptor is taken to be reachable
 SOME = 1000  # of them, about, that are asked
@@ -134,11 +136,12 @@ def by_grid(scale: Scale, start: Tensor, targets: list[float], atlas: Atlas, _: 
 
 
 def by_gradient(scale: Scale, start: Tensor, targets: list[float], atlas: Atlas, spans: Tensor) -> Tensor:
-    """Return a walk (M + 1, Z) along gradients, by the shortest moves that reach each target and leave the loudness as it is.
+    """Return a walk (M + 1, Z) along gradients, by likely moves that reach each target and leave the loudness nearly as it is.
 
-    A step goes where Newton's does, S J' (J S J')^-1 e for the errors e and their gradients J. It is the least in the norm of S,
-    the covariance of the known notes, so that it goes where these vary, and not where no sound has ever been. It is as long as
-    helps most. Without the loudness, the way to a lower centroid would be a bass louder than any sound.
+    With errors e, their gradients J, and N what they may be off (nothing, but for the loudness), a step goes along
+    S J' (J S J' + N)^-1 e: the mean of a Gaussian of the covariance S of the known notes, given its effect. So it goes where these
+    vary, and not where no sound has ever been; it is as long as helps most. Without the loudness, the way to a lower centroid
+    would be a bass louder than any sound.
 
     Parameters
     ----------
@@ -150,7 +153,7 @@ def by_gradient(scale: Scale, start: Tensor, targets: list[float], atlas: Atlas,
         z, goal[0] = path[-1], target
         for _ in range(STEPS):
             around = z + LENGTHS[:, None] * _newton(scale, z, goal, spread, units)
-            errors = ((scale.with_loudness(around) - goal) / units).norm(dim=1).nan_to_num(torch.inf)
+            errors = ((scale.with_loudness(around) - goal) / units * WEIGHTS[: len(goal)]).norm(dim=1).nan_to_num(torch.inf)
             z = around[errors.argmin()]
             if errors.min() < CLOSE:
                 break
@@ -165,7 +168,8 @@ def _newton(scale: Scale, z: Tensor, goal: Tensor, spread: Tensor, units: Tensor
         values = scale.with_loudness(z[None])[0] / units
         gradients = torch.stack([torch.autograd.grad(value, z, retain_graph=True)[0] for value in values])
     errors, along = goal / units - values.detach(), gradients @ spread  # (C,), (C, Z)
-    pull = torch.linalg.solve(along @ gradients.T + 1e-9 * torch.eye(len(errors)), errors)
+    noise = torch.tensor([1e-9, LOOSE**2])[: len(errors)].diag()
+    pull = torch.linalg.solve(along @ gradients.T + noise, errors)
     length = (errors @ pull).clamp_min(1e-12).sqrt()  # standard deviations
     return (pull @ along * (FARTHEST / length).clamp(max=1)).nan_to_num(0.0)
 

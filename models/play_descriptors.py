@@ -15,7 +15,7 @@ from models.atlas import survey
 from models.following import Followed, Scale, follow
 from models.heard_notes import draw_path, encode, file_word, numbered, told
 from models.play_notes import chosen, drawn
-from models.play_paths import _check_length
+from models.play_paths import check_length
 from models.rendering import AUDIBLE, Player, write_sound
 from utils import curves
 from utils.cli import progress
@@ -31,7 +31,7 @@ def descriptor_synthesis(player: Player, folder: Path, args: Namespace) -> list[
 
     The model is told what the note is; or --labels.
     """
-    _check_length(player, args.n_steps)
+    check_length(player, args.n_steps)
     asked, made = _asked(args), []
     atlas = survey(player.run, player.model)
     pool = list(itertools.chain(*chosen(player, args.split, args.input).values()))

@@ -47,7 +47,7 @@ def morphing(player: Player, folder: Path, args: Namespace) -> list[str]:
 
 def trajectory(player: Player, folder: Path, args: Namespace) -> list[str]:
     """Play curves; where lines begin and end and what the others turn around is drawn from the prior, the standard normal."""
-    _check_length(player, args.n_steps)
+    check_length(player, args.n_steps)
     made = []
     for kind, number in itertools.product(dict.fromkeys(args.traj), range(args.n_generations)):
         z = _curve(kind, player.model.latent_shape, args, generator(args.seed, "trajectory", kind, number))
@@ -65,13 +65,14 @@ def _curve(kind: str, shape: tuple[int, ...], args: Namespace, random: torch.Gen
 
 def _asked(player: Player, args: Namespace) -> tuple[Labels, Tensor]:
     """Return the run's labels, and the ids (N, I, L) that the flags ask for."""
-    _check_length(player, args.n_steps)
+    check_length(player, args.n_steps)
     labels = player.representation("symbol")
     ids = transposed(labels, parse(labels, args.input), args.transposition)
     return labels, with_dynamics(labels, ids, args.dynamics) if args.dynamics else ids
 
 
-def _check_length(player: Player, steps: int) -> None:
+def check_length(player: Player, steps: int) -> None:
+    """Raise an InputError where so many time points would last too long."""
     most = int(LONGEST * player.representation("signal").frame_rate * SUBFRAMES)
     if steps > most:
         raise InputError(f"--n_steps {steps} would last longer than {LONGEST:g} s: give at most {most}")

@@ -16,7 +16,6 @@ from data import instruments
 from data.audio import Audio
 from data.instruments import Note
 from data.notes import name_of
-from models import recorded
 from models.atlas import Atlas, survey
 from models.heard_notes import Encoded, encode, file_word, told, write_note
 from models.rendering import Player
@@ -38,6 +37,8 @@ def perceptual_infer(player: Player, folder: Path, args: Namespace) -> list[str]
     """Place instruments by the sustained frames of their notes among the centroids of those that the run was trained on."""
     atlas = survey(player.run, player.model)
     notes, sounding = _notes(player, args.input, bool(args.labels))
+    if folder.resolve() in {note.path.resolve().parent for note in notes}:
+        raise InputError(f"{folder}: holds what is given, which results might replace; give another folder with -o")
     heard = _heard(player, notes, player.condition if args.labels else None)
     latents = _by_instrument(heard, atlas.names)
     means = torch.stack([z.mean(0) for z in latents.values()])

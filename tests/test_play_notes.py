@@ -58,12 +58,12 @@ def player_of(run):
 # -- whole notes ------------------------------------------------------------------------------------------------------
 
 
-def test_whole_notes_are_as_long_as_they_were(run, tmp_path, capsys):
-    assert play("full_instruments", run, "-o", tmp_path) == 0
+def test_whole_notes_are_as_long_as_they_were(tmp_path_factory, tmp_path, capsys):
+    assert play("full_instruments", make_timbre_run(tmp_path_factory.mktemp("two"), NAMES[:2]), "-o", tmp_path) == 0
     made = capsys.readouterr().out.split()
-    assert sorted(made) == sorted(map(str, tmp_path.iterdir())) and len(made) == 15
+    assert sorted(made) == sorted(map(str, tmp_path.iterdir())) and len(made) == 10
     sounds = [path for path in tmp_path.glob("*.wav") if "original" not in path.name]
-    assert sorted(path.name.split("_")[0] for path in sounds) == sorted(NAMES[:3])
+    assert sorted(path.name.split("_")[0] for path in sounds) == sorted(NAMES[:2])
     assert all(path.stem.endswith("_f") for path in sounds)
     for path in sounds:
         sound, original = (Audio.load(name) for name in (path, path.with_name(f"{path.stem}_original.wav")))
@@ -183,7 +183,7 @@ def test_windings_have_the_sizes_of_the_paper(run, shape):
         centre = torch.randn(4)
         z, course = play_notes.winding(shape, centre, atlas, 200, torch.Generator().manual_seed(seed))
         radius = (z - centre).norm(dim=1)
-        assert 0.07 <= radius.min() + 1e-5 and radius.max() <= 0.7 + reach + 1e-4
+        assert radius.min() + 1e-5 >= 0.07 and radius.max() <= 0.7 + reach + 1e-4
         change = radius.diff()
         if shape == "circle":
             assert change.abs().max() < 1e-5 and radius.max() <= reach + 0.1 + 1e-5 and " to " not in course
