@@ -68,7 +68,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="points an axis of maps of descriptors; 0 = none (default: 24)",
     )
-    add("--labels", nargs="+", default=[], metavar="LABEL", help="what the run is told there, as A, A4, or a class id (default: A)")
+    add(
+        "--labels",
+        nargs="+",
+        default=[],
+        metavar="LABEL",
+        help="what the run is told there, as A, A4:mf, or a class id (default: A, 4, mf)",
+    )
     add("--films", choices=("none", "gif", "mp4"), default="none", help="of these maps, along each axis (default: none)")
     add("--unseen", default="", metavar="DIR", help="corpus of instruments that the run does not know, to place among the known")
     how = result.add_argument_group("how")
@@ -147,6 +153,8 @@ def check(args: argparse.Namespace) -> None:
     ------
     InputError : a value that cannot be.
     """
+    if not args.make_losses and (args.unseen or args.leave_one_out or args.ratings or args.films != "none"):
+        raise InputError("--make_losses 0: leaves out what --unseen, --leave_one_out, --ratings and --films ask for")
     least = {"nb_passes": 1, "classifier_epochs": 1, "classifier_bs": 2, "griffinlim_iters": 1}
     least |= dict.fromkeys(("generate_audio", "n_samples", "workers", "threads", "seed", "leave_one_out", "descriptors_steps"), 0)
     for name, minimum in least.items():

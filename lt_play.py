@@ -45,7 +45,8 @@ class Mode:
 
 
 FILES, LABELS = "files", "labels"
-OUT, BOTH = "output graphs griffinlim_iters labels ", ("signal", "symbol")
+OUT, BOTH = "output graphs griffinlim_iters ", ("signal", "symbol")
+TOLD = OUT + "labels "
 FIVE_SECONDS = {"n_steps": 1565}
 MODES = {
     "info": Mode("print what a run is: its configuration, size, training and scores", "models.play_info"),
@@ -67,11 +68,11 @@ MODES = {
     ),
     "trajectory": Mode(
         "play curves through the latent space, drawn at random where the prior has its mass: TYPE_NUMBER.wav, .mid, .csv, .pdf",
-        *("models.play_paths", OUT + "seed n_steps n_generations traj radius turns", ("signal",)),
+        *("models.play_paths", TOLD + "seed n_steps n_generations traj radius turns", ("signal",)),
     ),
     "free_navigation": Mode(
         "move through the latent space by hand and hear what is there: navigation.txt, .wav, .mid, .csv, .pdf",
-        *("models.play_navigation", OUT + "seed script replay", ("signal",)),
+        *("models.play_navigation", TOLD + "seed script replay", ("signal",)),
     ),
     "full_instruments": Mode(
         "play a loud held-out note of each instrument again: INSTRUMENT_NOTE.wav, _original.wav, .csv, .pdf, _path.png",
@@ -80,21 +81,21 @@ MODES = {
     ),
     "pairwise_paths": Mode(
         "melt loud notes of each pair of instruments into each other: INSTRUMENT_INSTRUMENT_PATH.wav, .csv, .pdf, _path.png",
-        *("models.play_notes", OUT + "input seed split path select expression n_steps", ("signal",)),
+        *("models.play_notes", TOLD + "input seed split path select expression n_steps", ("signal",)),
         defaults=FIVE_SECONDS,
     ),
     "random_paths": Mode(
         "play spirals and circles around places drawn at random: SHAPE_CENTRE_NUMBER.wav, .csv, .pdf, _path.png",
-        *("models.play_notes", OUT + "seed split shape centre n_steps n_generations", ("signal",)),
+        *("models.play_notes", TOLD + "seed split shape centre n_steps n_generations", ("signal",)),
         defaults={**FIVE_SECONDS, "n_generations": 3},
     ),
     "perceptual_infer": Mode(
         "find where unseen instruments lie: space.pdf, means.csv, distances.csv, NOTE.wav, _original.wav, .csv, .pdf",
-        *("models.play_unseen", OUT + "input", ("signal",), "recordings, folders of them, or corpora"),
+        *("models.play_unseen", TOLD + "input", ("signal",), "recordings, folders of them, or corpora"),
     ),
     "descriptor_synthesis": Mode(
         "let a descriptor of sound follow a curve, from a loud note on: NOTE_DESCRIPTOR_CURVE.wav, .csv, .pdf, _path.png",
-        *("models.play_descriptors", OUT + "input seed split descriptor curve curve_file by n_steps n_generations", ("signal",)),
+        *("models.play_descriptors", TOLD + "input seed split descriptor curve curve_file by n_steps n_generations", ("signal",)),
         defaults={**FIVE_SECONDS, "n_generations": 1},
     ),
 }
@@ -180,7 +181,7 @@ def perform(mode: Mode, run: Path, out: Path, files: dict[Path, str], args: argp
 
     where = device.select(device.named(args.device, args.cuda))
     model = load_run(run, where, args.weights)
-    condition = recorded.spoken(model, args.labels[0]) if args.labels else recorded.usual(model)
+    condition = recorded.spoken(model, args.labels) if args.labels else recorded.usual(model)
     player = Player(model, args.griffinlim_iters, bool(args.latent_sample), args.seed, condition, run)
     for modality in mode.needs:
         naming(run, partial(player.representation, modality))

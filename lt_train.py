@@ -103,10 +103,13 @@ def configure(system: str, args: argparse.Namespace, given: dict[str, object]) -
     InputError : options that do not go together, a run that is there already, or one that cannot be continued.
     """
     if args.resume:
-        fixed = sorted(set(given) - SYSTEMS[system].Config.RESUMABLE)
+        resumed = read_run(args.resume)[1]
+        fixed = sorted(set(given) - resumed.resumable)
         if fixed:
             raise InputError(f"--{fixed[0]} cannot change when a run is resumed; start a new one from it with --load")
-        return merge(read_run(args.resume)[1], given), args.resume, args.resume / LAST
+        return merge(resumed, given), args.resume, args.resume / LAST
+    if args.twofold and "epochs" in given:
+        raise InputError("--epochs: are those of the first phase, which --twofold leaves out; --twofold_epochs are the second's")
     Config, start = SYSTEMS[system].Config, args.load or args.twofold
     earlier = read_run(start)[1] if start else Config()
     config = merge(earlier, {**(Config.PRESETS[args.preset] if args.preset else {}), **given})

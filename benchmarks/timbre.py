@@ -33,15 +33,21 @@ HEADS = [
 def runs(args: argparse.Namespace) -> Iterator[tuple[str, str, str, list[str]]]:
     """Yield transform, regulariser, name and flags of each run, those without ratings first."""
     epochs = str(Config.PRESETS[args.preset]["twofold_epochs"] if args.epochs is None else args.epochs)
+    best = ["--load_epoch", "best"]
     start = ["--system", "timbre", "--preset", args.preset, "--regularization", "none", "--epochs", epochs]
     for transform in args.transforms:
         earlier = str(args.output / transform)
         yield transform, "first phase", transform, [*start, "--transform", transform]
         for kind in args.regularizations if transform == args.transforms[0] else args.regularizations[:1]:
             if kind == "none":
-                yield transform, kind, f"{transform}_none", ["--load", earlier, "--load_epoch", "best", "--epochs", epochs]
+                yield transform, kind, f"{transform}_none", ["--load", earlier, *best, "--epochs", epochs, "--warmup", "0"]
             else:
-                yield transform, kind, f"{transform}_{kind}", ["--twofold", earlier, "--regularization", kind]
+                yield (
+                    transform,
+                    kind,
+                    f"{transform}_{kind}",
+                    ["--twofold", earlier, *best, "--twofold_epochs", epochs, "--regularization", kind],
+                )
 
 
 def train(args: argparse.Namespace, further: Sequence[str]) -> str:
@@ -74,9 +80,9 @@ def score(args: argparse.Namespace, further: Sequence[str]) -> str:
 def _cells(found: dict, args: argparse.Namespace) -> list[str]:
     scores = found["metrics"]["model"]["signal_to_signal"]
     agreement = found["space"]["agreement"]["ratings"][args.ratings]
-    nll = {key: value / found["bands"] for key, value in scores["nll"].items()}
+    nll = {key: value and value / found["bands"] for key, value in scores["nll"].items()}
     cells = [nll, scores["log_spectral_distance_db"], *(agreement[m] for m in ("pearson", "spearman", "stress1", "triplets"))]
-    return ["{value:.2f} ({low:.2f} - {high:.2f})".format(**cell) for cell in cells]
+    return [f"{cell['value']:.2f}" + ("" if cell["low"] is None else " ({low:.2f} - {high:.2f})".format(**cell)) for cell in cells]
 
 
 def run(script: str, *argv: object) -> float:

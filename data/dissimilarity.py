@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data.instruments import ALIASES, _plain
+from data.instruments import ALIASES, plain
 from utils import geometry
 from utils.config import InputError
 
@@ -151,11 +151,11 @@ def ratings(kind: str, instruments: Sequence[str]) -> Ratings:
 
 def _meant(names: Sequence[str], asked: str) -> int | None:
     """Return the place of the instrument asked for: the same but for its spelling, or else the only one by alias."""
-    plain = [_plain(name) for name in names]
-    if _plain(asked) in plain:
-        return plain.index(_plain(asked))
-    group = next((group for group in ALIASES if _plain(asked) in group), set())
-    same = [place for place, name in enumerate(plain) if name in group]
+    spelled = [plain(name) for name in names]
+    if plain(asked) in spelled:
+        return spelled.index(plain(asked))
+    group = next((group for group in ALIASES if plain(asked) in group), set())
+    same = [place for place, name in enumerate(spelled) if name in group]
     if len(same) > 1:
         raise InputError(
             f"instrument {asked!r} may mean {' or '.join(names[place] for place in same)} in the ratings: use one name"
@@ -252,7 +252,7 @@ def _pairs(path: Path, rows: Sequence[_Row]) -> list[_Pair]:
 
 def _pair(where: str, fields: Mapping[str, str]) -> _Pair:
     a, b, mean = (fields[name] for name in COLUMNS)
-    if not a or not b or _plain(a) == _plain(b):
+    if not a or not b or plain(a) == plain(b):
         raise InputError(f"{where} compares {a!r} with {b!r}: name two instruments")
     number = _number(where, fields.get("n") or "1")
     if number < 1 or number % 1:
@@ -275,9 +275,9 @@ def _number(where: str, text: str) -> float:
 def _square(path: Path, rows: Sequence[_Row]) -> tuple[list[str], np.ndarray]:
     """Read a matrix under a row of names, and maybe a column of them; of two mirrored cells one may be empty."""
     header = rows[0].cells
-    cornered = not header[0] or _plain(rows[1].cells[0]) == _plain(header[1 % len(header)])
+    cornered = not header[0] or plain(rows[1].cells[0]) == plain(header[1 % len(header)])
     names = header[cornered:]
-    if len(names) != len(rows) - 1 or len({*map(_plain, names)}) < len(names):
+    if len(names) != len(rows) - 1 or len({*map(plain, names)}) < len(names):
         raise InputError(
             f"{path}: has {len(rows) - 1} rows under {' '.join(names)[:200]}: give each instrument one, of its own name"
         )
@@ -294,7 +294,7 @@ def _square(path: Path, rows: Sequence[_Row]) -> tuple[list[str], np.ndarray]:
 def _row(where: str, cells: Sequence[str], names: Sequence[str], name: str) -> list[float]:
     """Read the row of one instrument, NaN where a cell is empty."""
     size = len(names)
-    if len(cells) - size not in (0, 1) or (len(cells) > size and _plain(cells[0]) != _plain(name)):
+    if len(cells) - size not in (0, 1) or (len(cells) > size and plain(cells[0]) != plain(name)):
         raise InputError(f"{where} is not the row of {name}: give it {size} numbers, its name before them or none")
     values = [_number(where, text) if text else math.nan for text in cells[-size:]]
     if values[names.index(name)] > 0:
@@ -307,17 +307,17 @@ def _names(pairs: Sequence[_Pair]) -> list[str]:
     names: dict[str, str] = {}
     for pair in pairs:
         for name in (pair.a, pair.b):
-            names.setdefault(_plain(name), name)
+            names.setdefault(plain(name), name)
     return list(names.values())
 
 
 def _matrices(pairs: Sequence[_Pair], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return means, spreads and numbers of ratings (I, I) of pairs; NaN and 0 where there is none."""
-    place = {_plain(name): i for i, name in enumerate(names)}
+    place = {plain(name): i for i, name in enumerate(names)}
     mean, spread = np.full((2, len(names), len(names)), np.nan)
     number = np.zeros((len(names), len(names)), dtype=int)
     for pair in pairs:
-        i, j = sorted((place[_plain(pair.a)], place[_plain(pair.b)]))
+        i, j = sorted((place[plain(pair.a)], place[plain(pair.b)]))
         if number[i, j]:
             raise InputError(f"{pair.where} compares {pair.a} and {pair.b} again: give each pair once")
         mean[[i, j], [j, i]], spread[[i, j], [j, i]], number[[i, j], [j, i]] = pair.mean, pair.spread, pair.number

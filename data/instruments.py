@@ -25,7 +25,7 @@ LAYOUTS = (
     "a folder with notes.csv (file, instrument, pitch, octave, dynamics), TinySOL or OrchideaSOL, NSynth (examples.json), "
     "files named as Philharmonia's or Iowa's, files of any names with --label_pattern, or the original's lt_set.npz"
 )
-ALIASES = (  # names of one instrument, as `_plain` writes them
+ALIASES = (  # names of one instrument, as `plain` writes them
     {"altosax", "altosaxophone", "asax", "saxalto", "saxophone", "sax"},
     {"violoncello", "cello", "vc"},
     {"clarinetbb", "clarinet", "bbclarinet", "bbclar", "clarinetinbb", "clarinetinbflat"},
@@ -103,9 +103,9 @@ class Corpus:
         names = self.classes["instrument"]
         if asked in names:
             return asked
-        same = [name for name in names if _plain(name) == _plain(asked)]
-        meant = next((group for group in ALIASES if _plain(asked) in group), set())
-        same = same or [name for name in names if _plain(name) in meant]
+        same = [name for name in names if plain(name) == plain(asked)]
+        meant = next((group for group in ALIASES if plain(asked) in group), set())
+        same = same or [name for name in names if plain(name) in meant]
         if len(same) == 1:
             return same[0]
         wrong = f"may mean {' or '.join(same)}" if same else "is not in the corpus"
@@ -113,8 +113,15 @@ class Corpus:
         raise InputError(f"instrument '{asked}' {wrong}: {self.root} has {' '.join(names[:SHOWN])}{more}")
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Return a name without what does not matter in it: capitals, ``-``, ``_`` and spaces."""
     return re.sub("[-_ ]", "", name).casefold()
+
+
+def alike(name: str, other: str) -> bool:
+    """Tell whether two names mean one instrument, by spelling or by alias."""
+    both = {plain(name), plain(other)}
+    return len(both) == 1 or any(both <= group for group in ALIASES)
 
 
 def read(root: str | Path, label_pattern: str | None = None) -> Corpus:

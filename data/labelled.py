@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from data.mixtures import Source, _cycled
+from data.mixtures import Source, cycled
 
 INSTRUMENT = "instrument"
 
@@ -47,7 +47,7 @@ class Labelled:
             return torch.randperm(len(self), generator=random)
         rounds = len(self) // len(self.sources)
         starts = itertools.accumulate(map(len, self.sources), initial=0)
-        columns = [start + _cycled(len(source), rounds, random) for start, source in zip(starts, self.sources, strict=False)]
+        columns = [start + cycled(len(source), rounds, random) for start, source in zip(starts, self.sources, strict=False)]
         turns = torch.rand(rounds, len(columns), generator=random).argsort(1)  # else a rank of two gets every other instrument
         return torch.stack(columns, 1).gather(1, turns).flatten()
 

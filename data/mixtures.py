@@ -59,7 +59,7 @@ class Mixtures:
 
     def order(self, random: torch.Generator) -> Tensor:
         """Return the frames of each example of an epoch, (len, I)."""
-        return torch.stack([_cycled(len(source), len(self), random) for source in self.sources], 1)
+        return torch.stack([cycled(len(source), len(self), random) for source in self.sources], 1)
 
     def batch(self, rows: Tensor, random: torch.Generator) -> dict[str, Tensor]:
         """Return ``signal`` (B, F) linear, ``symbol`` (B, I, L) class ids, ``item`` and ``group`` (B, I) for `rows` (B, I)."""
@@ -101,7 +101,7 @@ class Mixtures:
         return hashlib.sha256("\n".join(source.identity for source in self.sources).encode()).hexdigest()[:16]
 
 
-def _cycled(n: int, length: int, random: torch.Generator) -> Tensor:
+def cycled(n: int, length: int, random: torch.Generator) -> Tensor:
     """Return `length` numbers below `n`: permutations one after another."""
     return torch.cat([torch.randperm(n, generator=random) for _ in range(-(-length // n))])[:length]
 

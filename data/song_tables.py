@@ -62,7 +62,9 @@ def _refuse_large(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
     if size > MAX_BYTES:
-        raise InputError(f"{path}: {size / 2**20:.0f} MiB is too much for a table of songs; cut it in parts of {MAX_BYTES >> 20} MiB")
+        raise InputError(
+            f"{path}: {size / 2**20:.0f} MiB is too much for a table of songs; cut it in parts of {MAX_BYTES >> 20} MiB"
+        )
 
 
 def _content(path: Path) -> Mapping[str, Any]:
@@ -85,6 +87,8 @@ def _songs(content: Mapping[str, Any], path: Path) -> Iterator[Song]:
     given = [name for name in NAMES if name in content]
     if not given:
         raise InputError(f"{path}: holds none of {', '.join(SPLITS)}; give lists of songs by these names")
+    if not any(len(_list(content[name], f"{name} is")) for name in given):
+        raise InputError(f"{path}: holds no songs, only empty lists; give songs")
     steps = _steps(content, path)
     total = 0
     for name in given:

@@ -30,7 +30,7 @@ def folder(run: Path, name: str) -> Path:
 
 def record(name: str, run: LatentModel, fingerprints: dict[str, str]) -> dict:
     """Return what a baseline is of, as JSON values: what decides the run's numbers, and fingerprints of its splits."""
-    decisive = {f.name for f in fields(run.config)} - run.config.RESUMABLE
+    decisive = {f.name for f in fields(run.config)} - run.config.resumable
     content = {key: value for key, value in to_json(run.config).items() if key in decisive}
     seen = {split: fingerprints.get(split) for split in ("train", "valid")}
     return {"baseline": name, "run": content, "fingerprints": seen}

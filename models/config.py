@@ -14,10 +14,6 @@ class TrainConfig:
     """What a run is made of: each field is a flag of ``lt_train.py`` and a key of the run's ``config.json``."""
 
     PRESETS: ClassVar[dict[str, dict[str, object]]] = {}
-    RESUMABLE: ClassVar[set[str]] = {  # what a resumed run may change: none of it decides a number of a step
-        *("dbroot", "cache", "workers", "epochs", "patience", "save_epochs", "save_steps", "save_minutes", "plot_epochs"),
-        *("plot_reconstructions", "plot_latentspace", "plot_statistics", "plot_npoints"),
-    }
 
     dbroot: str = option("", "folder or file with the corpus; without it the system's embedded corpus is made and used", DATA)
     cache: str = option("", "folder for spectra and rendered corpora; without it $LT_CACHE or ~/.cache/latent-transcription", DATA)
@@ -40,7 +36,7 @@ class TrainConfig:
     plot_reconstructions: int = option(1, "draw held-out examples beside what is made of them", SAVING, (0, 1))
     plot_latentspace: int = option(0, "draw latents on their principal axes, coloured by each label", SAVING, (0, 1))
     plot_statistics: int = option(0, "draw how each class uses each latent dimension", SAVING, (0, 1))
-    plot_npoints: int = option(10000, "held-out examples whose latents are drawn, at most", SAVING, minimum=2)
+    plot_npoints: int = option(10000, "held-out examples whose latents are counted, at most; maps show 4000", SAVING, minimum=2)
 
     def validate(self) -> None:
         """Check what one field alone cannot tell.
@@ -53,6 +49,12 @@ class TrainConfig:
             raise InputError(f"--lr {self.lr:g}: must be greater than 0")
         if not 0 < self.shrink < 1:
             raise InputError(f"--shrink {self.shrink:g}: must lie between 0 and 1")
+
+    @property
+    def resumable(self) -> set[str]:
+        """Return what a resumed run may change: none of it decides a number of a step."""
+        data = {"dbroot", "cache", "workers", "epochs", "patience", "save_epochs", "save_steps", "save_minutes"}
+        return data | {f"plot_{what}" for what in ("epochs", "reconstructions", "latentspace", "statistics", "npoints")}
 
     @property
     def total_epochs(self) -> int:

@@ -1,5 +1,6 @@
 """Do distances between the instruments of a latent space agree with how different listeners find these instruments?"""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,8 +13,10 @@ from models.evaluation import Estimate, Observed
 from utils import geometry
 from utils.config import InputError
 
+log = logging.getLogger(__name__)
+
 LABEL = "instrument"
-DRAWS = 200  # of notes, for intervals
+DRAWS = 400  # of notes, for intervals
 MEASURES = ("pearson", "spearman", "kendall")
 
 
@@ -47,14 +50,14 @@ class Dissimilarities:
         }
 
 
-def compare(observed: Observed, first: str, seed: int) -> Dissimilarities | None:
+def compare(observed: Observed, first: str, seed: int, asked: bool = False) -> Dissimilarities | None:
     """Return how well latent distances agree with ratings: those of kind `first`, and all that come with the project.
 
     None where the examples tell no instruments apart, or too few of them were ever rated.
 
     Raises
     ------
-    InputError : `first` is a file that cannot be read or says too little.
+    InputError : `first` is `asked` for, and cannot be read or says too little.
     """
     if LABEL not in observed.labels or not observed.latents or _means(observed).dim() != 2:
         return None
@@ -65,10 +68,11 @@ def compare(observed: Observed, first: str, seed: int) -> Dissimilarities | None
     for kind in dict.fromkeys((first, *KINDS)):
         try:
             rated = ratings(kind, names)
-        except InputError:
-            if kind not in KINDS:
+        except InputError as error:  # as of these instruments this study has fewer than three
+            if asked and kind == first:
                 raise
-            continue  # of these instruments this study has fewer than three
+            log.log(logging.WARNING if kind == first else logging.INFO, "%s", error)
+            continue
         found.compared[kind] = Compared(rated, scores(rated.mean, distances, len(observed.group.unique()), seed), rated.reliability)
     return found if found.compared else None
 
@@ -102,7 +106,7 @@ def scores(target: np.ndarray, distances: np.ndarray, groups: int, seed: int) ->
     pairs = int((~np.isnan(geometry.upper(target))).sum())
     each = [geometry.correlations(target, d) for d in distances]
     found = {measure: _interval([c[measure] for c in each], pairs, groups) for measure in MEASURES}
-    found["stress1"] = _interval([geometry.stress1(target, d) for d in distances], pairs, groups)
+    found["stress1"] = _interval([geometry.stress1(target, d) for d in distances], pairs, groups, least=0.0)
     triplets = geometry.triplets(target, distances[0], seed=seed)
     found["triplets"] = dict(zip(("value", "low", "high", "n"), triplets, strict=True)) | {"groups": len(target)}
     p = geometry.mantel(target, distances[0], seed=seed)[1]
@@ -110,9 +114,15 @@ def scores(target: np.ndarray, distances: np.ndarray, groups: int, seed: int) ->
     return found
 
 
-def _interval(values: list[float], n: int, groups: int) -> Estimate:
-    low, high = np.nanquantile(values[1:], [0.025, 0.975])
-    return {"value": float(values[0]), "low": float(low), "high": float(high), "n": n, "groups": groups}
+def _interval(values: list[float], n: int, groups: int, least: float = -1.0) -> Estimate:
+    """Return the first of `values` with the basic bootstrap interval of the others, within `least` and 1.
+
+    Drawing notes anew adds their noise a second time, so the draws lie on one side of the value; twice the value less the draws
+    mends that: Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 5.2.
+    """
+    value = float(values[0])
+    low, high = np.clip(2 * value - np.nanquantile(values[1:], [0.975, 0.025]), least, 1.0)
+    return {"value": value, "low": float(min(low, value)), "high": float(max(high, value)), "n": n, "groups": groups}
 
 
 def left_out(target: np.ndarray, without: Mapping[str, np.ndarray], instruments: tuple[str, ...], seed: int) -> dict[str, Estimate]:

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from data.instruments import Note
 from data.labels import Labels
-from data.mixtures import choose
 from data.notes import Notes
 from data.transcription import FLOOR_DB, levels, write_table
 from models import recorded
 from models.atlas import AXES, Atlas
+from models.base import LatentModel
 from models.rendering import AUDIBLE, Player, as_it_is, write_sound
 from utils.config import InputError
 from utils.play_figures import Picture, spectrograms_and_roll
@@ -47,10 +47,9 @@ class Encoded:
         there = torch.nonzero(self.level >= FLOOR_DB)[:, 0]
         return slice(int(there[0]), int(there[-1]) + 1)
 
-    @property
-    def sustained(self) -> Tensor:
-        """Return the latents (n, Z) of the sustained frames."""
-        return self.z[choose(self.frames.numpy(), ("sustain",))]
+    def trained_on(self, model: LatentModel) -> Tensor:
+        """Return the latents (n, Z) of those frames that the model's training takes of notes."""
+        return self.z[recorded.trained_on(model, self.frames)]
 
 
 def encode(player: Player, note: Note, condition: Tensor | None = None) -> Encoded:

@@ -1,6 +1,5 @@
 """Are the ratings of an instrument predicted by a space that was made without them? One training of the second phase for each."""
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +14,10 @@ from models.run_folder import numbered
 from models.runs import read_weights
 from models.systems import System
 from utils import geometry
+from utils.checkpoint import load_weights
 from utils.cli import progress
 from utils.config import InputError
 from utils.device import seed
-
-log = logging.getLogger(__name__)
 
 
 def distances(
@@ -48,12 +46,14 @@ def distances(
     if not hasattr(model.config, "withholding") or not model.config.dissimilarity:
         raise InputError(f"{run}: no ratings were used in its training, so none can be left out")
     start, device, found = run / numbered(model.config.epochs), next(model.parameters()).device, {}
+    if not start.is_file():
+        raise InputError(f"{run}: has no {start.name}, the state in which its second phase began: start it anew with --twofold")
     for name in progress(model.config.rated, desc="leaving out", unit="instrument"):
         config = model.config.twofold().withholding(name)
         shown = {"plot_epochs": 0, "save_epochs": epochs + 1, "patience": 0}
         seed(config.seed, "weights")
         network = system.load().Model(replace(config, twofold_epochs=epochs, **shown))
-        network.load_state_dict(read_weights(start))
+        load_weights(network, read_weights(start), start)
         of, where = baselines.record(f"without {name}", model, fingerprints), baselines.folder(run, f"without_{name}")
         baselines.train(network, of, where, home, device, prepared=True)
         observed = observe(baselines.load(network, of, where, device), passes(test, 1, 0), device, translated=False)

@@ -14,7 +14,7 @@ DESCRIPTORS = ("centroid", "bandwidth", "flatness", "rolloff", "loudness")  # ut
 
 def add_flags(add: Callable) -> None:
     """Add all of them by `add`, which takes what `argparse` takes."""
-    number, label = {"type": whole(1), "metavar": "N"}, {"nargs": "+", "default": [], "metavar": "LABEL"}
+    number = {"type": whole(1), "metavar": "N"}
     given = (
         "files, or folders of them; labels: words like A4:mf and rest, A4:mf+C3:p for a mixture, or their class ids; "
         "or names of instruments (default: all of the run)"
@@ -27,17 +27,20 @@ def add_flags(add: Callable) -> None:
     add("-s", "--latent_sample", type=int, choices=(0, 1), default=0, help=sampled)
     add("-g", "--graphs", type=int, choices=(0, 1), default=1, help="draw figures (default: 1)")
     add("--griffinlim_iters", default=30, help="iterations of phase retrieval (default: 30)", **number)
-    steps = "points in time a label, from label to label, or a path; at the default transform 313 a second (default: %(default)s)"
+    steps = (
+        "points in time a label, from label to label, or a path; at the default transform 313 a second "
+        "(default: %(default)s; 1565 in modes between notes)"
+    )
     add("--n_steps", default=500, help=steps, **number)
     orders = ("0", "1", "2", "3", "spherical")
     add("--interp_order", choices=orders, default="1", help="degree of the spline, or along great circles (default: 1)")
     kinds = ("line", "circle", "helix", "spiral")
     add("--traj", nargs="+", choices=kinds, default=["line"], help="kinds of curves (default: line)")
-    many = "curves of each kind, notes of each instrument, or notes to start from (default: %(default)s)"
+    many = "curves of each kind, notes of each instrument, or notes to start from (default: %(default)s; 3 random paths, 1 note)"
     add("-n", "--n_generations", default=10, help=many, **number)
     add_space_flags(add)
     told = "what a run with --conditioning is told, as A, A4 or A4:mf, or a class id (default: A, 4, mf, or what a note itself is)"
-    add("--labels", help=told, **label)
+    add("--labels", default="", metavar="LABEL", help=told)
     add("--seed", type=int, default=0, help="seed of what is drawn (default: 0)")
 
 

@@ -17,6 +17,7 @@ from data.audio import Audio
 from data.instruments import Note
 from data.notes import name_of
 from models.atlas import Atlas, survey
+from models.base import LatentModel
 from models.heard_notes import Encoded, encode, file_word, told, write_note
 from models.rendering import Player
 from utils.cli import progress
@@ -34,13 +35,13 @@ GIVEN = " (given)"  # added to names that the run knows, too
 
 
 def perceptual_infer(player: Player, folder: Path, args: Namespace) -> list[str]:
-    """Place instruments by the sustained frames of their notes among the centroids of those that the run was trained on."""
+    """Place instruments by frames of their notes among the centroids of those that the run was trained on."""
     atlas = survey(player.run, player.model)
     notes, sounding = _notes(player, args.input, bool(args.labels))
     if folder.resolve() in {note.path.resolve().parent for note in notes}:
         raise InputError(f"{folder}: holds what is given, which results might replace; give another folder with -o")
     heard = _heard(player, notes, player.condition if args.labels else None)
-    latents = _by_instrument(heard, atlas.names)
+    latents = _by_instrument(heard, atlas.names, player.model)
     means = torch.stack([z.mean(0) for z in latents.values()])
     distances = torch.cdist(means, atlas.centroids)
     _tell(list(latents), atlas.names, distances)
@@ -66,7 +67,7 @@ def _notes(player: Player, given: Sequence[str], told_all: bool) -> tuple[list[N
     """
     notes, sounding = [], []
     for path in map(Path, given):
-        corpus = _corpus(path)
+        corpus = _corpus(path, player.model.config.filter)
         if corpus is None:
             files = found(path, SUFFIXES)
             own = [_note(player, file, path, told_all) for file in progress(files, desc="pitches")]
@@ -78,12 +79,12 @@ def _notes(player: Player, given: Sequence[str], told_all: bool) -> tuple[list[N
     return notes, sounding
 
 
-def _corpus(path: Path) -> instruments.Corpus | None:
-    """Return the corpus at a path, None where there is none that can be read."""
+def _corpus(path: Path, limit: int) -> instruments.Corpus | None:
+    """Return the notes of octaves up to `limit` of the corpus at a path, None where there is none that can be read."""
     if path.suffix in SUFFIXES or not path.exists():
         return None
     try:
-        return instruments.read(path)
+        return instruments.read(path).below(limit)
     except InputError as error:
         log.info("%s: its files are taken one by one", str(error).split(": give ")[0])
         return None
@@ -131,12 +132,13 @@ def _heard(player: Player, notes: Sequence[Note], condition: Tensor | None) -> l
     return heard
 
 
-def _by_instrument(heard: Sequence[Encoded], known: Sequence[str]) -> dict[str, Tensor]:
-    """Return the latents (n, Z) of the sustained frames of each instrument, by name."""
+def _by_instrument(heard: Sequence[Encoded], known: Sequence[str], model: LatentModel) -> dict[str, Tensor]:
+    """Return the latents (n, Z) of each instrument, by name: of those frames of its notes that training takes."""
     latents: dict[str, list[Tensor]] = {}
     for one in heard:
         name = one.note.labels["instrument"]
-        latents.setdefault(name + GIVEN * (name in known), []).append(one.sustained)
+        is_known = any(instruments.alike(name, other) for other in known)
+        latents.setdefault(name + GIVEN * is_known, []).append(one.trained_on(model))
     return {name: torch.cat(parts) for name, parts in sorted(latents.items())}
 
 

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from data.instruments import Note
+from data.mixtures import choose
 from data.notes import name_of, parse_pitch
 from data.splits import belongs
 from models.base import LatentModel
@@ -18,14 +19,14 @@ WORD = re.compile(r"(?P<pitch>[A-Ga-g][#b]?)?(?P<octave>\d)?(:(?P<dynamics>\w+))
 USUAL = {"pitch": "A", "octave": "4", "dynamics": "mf"}  # what a model is told where nobody says anything
 
 
-def notes(model: LatentModel, split: str = "test", dbroot: str = "") -> dict[str, tuple[Note, ...]]:
+def notes(model: LatentModel, split: str = "test") -> dict[str, tuple[Note, ...]]:
     """Return the notes of a split of a run's corpus by instrument, those without any left out.
 
     Raises
     ------
     InputError : the corpus cannot be read, or lacks an instrument of the run.
     """
-    config = replace(model.config, dbroot=dbroot) if dbroot else model.config
+    config = model.config
     groups = zip(config.instruments, config.corpus().select(config.instruments), strict=True)
     found = {name: tuple(note for note in group if belongs(note.identity, split) and known(model, note)) for name, group in groups}
     return {name: group for name, group in found.items() if group}
@@ -53,6 +54,12 @@ def frames(model: LatentModel, note: Note) -> Tensor:
     return model.representations["signal"].read(note.path)
 
 
+def trained_on(model: LatentModel, frames: Tensor) -> np.ndarray:
+    """Return the numbers of those of a note's frames (N, F) that training takes; of too short a note the sustained ones."""
+    numbers = choose(frames.numpy(), model.config.frames)
+    return numbers if len(numbers) else choose(frames.numpy(), ("sustain",))
+
+
 def told(model: LatentModel, labels: dict[str, str]) -> Tensor | None:
     """Return what a model is told of a note with these labels, (C,) class ids; None where it is told nothing.
 
@@ -77,6 +84,8 @@ def spoken(model: LatentModel, word: str) -> Tensor | None:
     InputError : the word says too little, or what the run does not know.
     """
     conditions = list(model.conditions)
+    if not conditions:
+        raise InputError(f"--labels {word}: the run was trained with --conditioning none, and is told nothing")
     if len(conditions) == 1 and word.isdecimal():
         names = model.config.classes[conditions[0]]
         if int(word) >= len(names):

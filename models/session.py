@@ -38,7 +38,7 @@ class Session:
     tensorboard: bool = False
 
 
-@devices.within_memory("take less, as of --hidden_dims_1, --bins_per_octave or --batch_size")
+@devices.within_memory("take less, as of --batch_size or the width of hidden layers")
 def train(session: Session, device_name: str, threads: int) -> int:
     """Train one run and report on its test split; return the exit code.
 
@@ -109,7 +109,7 @@ def continues(config: TrainConfig, prints: dict[str, str], earlier: Path) -> boo
     """Tell whether a run of this configuration on these splits would go on just as the run in `earlier` would."""
     _, before, seen = read_run(earlier)
     changed = {f.name for f in fields(config) if getattr(config, f.name) != getattr(before, f.name)}
-    return seen == prints and changed <= config.RESUMABLE
+    return seen == prints and changed <= config.resumable
 
 
 def _test(trainer: Trainer, dataset: Dataset) -> dict[str, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from models import recorded
-from models.atlas import Atlas
+from models.atlas import AXES, Atlas
 from models.base import LatentModel
 from models.descriptor_maps import DescriptorMap, descriptor_map
 from models.dissimilarities import Dissimilarities, compare, left_out
@@ -67,10 +67,13 @@ def explore(model: LatentModel, observed: Observed, wanted: Wanted, seed: int) -
     try:
         space = Space(Atlas.of(observed))
     except InputError as error:
-        log.info("no space of instruments: this analysis %s", error)
+        if wanted.unseen or wanted.leave_one_out or wanted.ratings or wanted.films != "none":
+            raise InputError(f"--unseen, --leave_one_out, --ratings, --films: {error}") from None
         return None
-    space.agreement = compare(observed, wanted.ratings or vars(model.config).get("ratings", USUAL), seed)
-    if wanted.steps and "signal" in model.representations:
+    space.agreement = compare(observed, wanted.ratings or vars(model.config).get("ratings", USUAL), seed, bool(wanted.ratings))
+    if wanted.steps and len(space.atlas.axes) < AXES:
+        log.warning("no map of descriptors: it needs %d latent dimensions", AXES)
+    elif wanted.steps and "signal" in model.representations:
         told = {word: recorded.spoken(model, word) for word in wanted.labels} or {"": recorded.usual(model)}
         space.maps = {word: descriptor_map(model, space.atlas, wanted.steps, condition) for word, condition in told.items()}
     if wanted.unseen:

@@ -61,7 +61,9 @@ def draw(space: Space, films: str, files: Callable[[str], list[Path]]) -> dict[s
         theirs, numbers = space.strangers.places(atlas)
         names = (*atlas.names, *space.strangers.names)
         both, every = np.concatenate([known, theirs]), np.concatenate([ids, numbers + len(atlas.names)])
-        space_figures.ellipses(both, every, names, "unseen instruments", AXES, files("unseen"), space.strangers.names)
+        space_figures.ellipses(
+            both, every, names, "unseen instruments", AXES[: both.shape[1]], files("unseen"), space.strangers.names
+        )
     return shown
 
 

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from data import instruments
 from data.instruments import Note
-from data.mixtures import choose
 from models import recorded
 from models.atlas import Atlas
 from models.base import LatentModel
@@ -58,8 +57,9 @@ def strangers(model: LatentModel, atlas: Atlas, folder: Path) -> Strangers:
     ------
     InputError : the corpus cannot be read, or has no other instrument.
     """
-    corpus = instruments.read(folder)
-    names = tuple(name for name in corpus.classes["instrument"] if name not in atlas.names)
+    corpus = instruments.read(folder).below(model.config.filter)
+    known = model.config.instruments
+    names = tuple(name for name in corpus.classes["instrument"] if not any(instruments.alike(name, other) for other in known))
     if not names:
         raise InputError(f"{folder}: has no instrument that the run does not know; it has {' '.join(corpus.classes['instrument'])}")
     parts = [torch.cat([*_latents(model, group)]) for group in progress(corpus.select(names), desc="unseen", unit="instrument")]
@@ -69,7 +69,7 @@ def strangers(model: LatentModel, atlas: Atlas, folder: Path) -> Strangers:
 
 
 def _latents(model: LatentModel, group: tuple[Note, ...]) -> Iterator[Tensor]:
-    """Yield the posterior means (n, Z) of the sustained frames of notes of one instrument.
+    """Yield the posterior means (n, Z) of notes of one instrument: of those frames that the run was trained on.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def _latents(model: LatentModel, group: tuple[Note, ...]) -> Iterator[Tensor]:
         raise InputError(f"{group[0].path}: no note of {group[0].labels['instrument']} has {' and '.join(model.conditions)}")
     for note in itertools.islice(said, 0, None, -(-len(said) // MOST)):
         frames = recorded.frames(model, note)
-        frames = frames[choose(frames.numpy(), ("sustain",))]
+        frames = frames[recorded.trained_on(model, frames)]
         condition = recorded.told(model, note.labels)
         told = None if condition is None else condition.expand(len(frames), -1).to(device)
         yield model.encode(frames.to(device), "signal", told).mean.cpu()

@@ -4,7 +4,6 @@ Esling, Chemla--Romeu-Santos and Bitton, "Generative timbre spaces: regularizing
 DAFx 2018. A first phase trains the VAE alone, a second one with the ratings; docs/timbre.md says where this departs from the paper.
 """
 
-import logging
 import math
 from collections.abc import Sequence
 
@@ -26,8 +25,6 @@ from models.sound import SoundModel
 from models.timbre_config import Config
 from utils import geometry
 from utils.paths import cache_folder
-
-log = logging.getLogger(__name__)
 
 INSTRUMENT = "instrument"
 PLAIN, REGULARISED = "plain", "regularised"  # the phases
@@ -133,16 +130,17 @@ class Model(SoundModel):
         """Return how far distances of latents (B, Z) are from the ratings of their instruments (B,): one number a batch."""
         z, form = z[:, self.pulled()], timbre_losses
         kind, tables = self.config.regularization, [self.mean, self.spread][: 2 if self.config.regularization == "gaussian" else 1]
-        if self.config.between == "centroids":
+        if self.config.between == "centroids" and self.config.form == "corrected":
             z, classes = form.centroids(z, classes)
         if self.config.form != "corrected":
-            return getattr(form, f"{self.config.form}_{kind}")(z, classes, *tables)
+            drawn = [self.training] if kind == "gaussian" else []
+            return getattr(form, f"{self.config.form}_{kind}")(z, classes, *tables, *drawn)
         return getattr(form, kind)(z, classes, tables[0], self.scale, *tables[1:])
 
     def _own_prior(self, q: Normal, classes: Tensor) -> Tensor:
         """Return the divergence (B,) of posteriors from their instruments' priors, at the places of the ratings' MDS."""
         places = torch.zeros(len(self.places), len(self.variance), device=self.places.device)
-        places[:, self.pulled()[: self.places.shape[1]]] = self.scale * self.places
+        places[:, self.pulled()[: self.places.shape[1]]] = (self.scale if self.config.form == "corrected" else 1.0) * self.places
         return timbre_losses.prior(q, classes, places, self.spreads)
 
     # -- translation --------------------------------------------------------------------------------------------------
@@ -169,17 +167,18 @@ class Model(SoundModel):
 def _own_priors(mean: np.ndarray, spread: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray]:
     """Return the instruments' places (K, D) in the MDS of ratings (K, K) and the variances (K,) of their priors; NaN where unrated.
 
-    A variance grows with how far listeners disagreed about an instrument: 2 (v - min v + 0.01) / max v, of the mean spread v; it
-    is 1 where the spreads are not known.
+    A variance grows with how far listeners disagreed about an instrument: 2 (v - min v + 0.01) / max v, of the mean spread v as a
+    share of the largest; it is 1 where the spreads are not known.
     """
     rated = np.flatnonzero((~np.isnan(mean)).sum(1) > 1)
     own = np.ix_(rated, rated)
     dimensions = min(config.latent_dims if config.targetdims == "all" else config.mds_dims, len(rated) - 1)
     places, spreads = np.full((len(mean), dimensions), np.nan), np.full(len(mean), np.nan)
     places[rated] = geometry.mds(mean[own], dimensions, seed=config.seed).positions
-    v = np.nanmean(spread[own], 1)
-    known = np.isfinite(spread[own]) | ~np.isfinite(mean[own])
-    spreads[rated] = 2 * (v - v.min() + LEAST_SPREAD) / v.max() if known.all() and v.max() > 0 else 1.0
+    spreads[rated] = 1.0
+    if np.array_equal(np.isnan(spread[own]), np.isnan(mean[own])) and np.nanmax(spread[own], initial=0) > 0:
+        v = np.nanmean(spread[own] / np.nanmax(spread[own]), 1)
+        spreads[rated] = 2 * (v - v.min() + LEAST_SPREAD) / v.max()
     return places, spreads
 
 

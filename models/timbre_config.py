@@ -58,10 +58,6 @@ class Config(TrainConfig):
             "between": "frames",
         },
     }
-    RESUMABLE: ClassVar[set[str]] = TrainConfig.RESUMABLE - {"epochs"} | {
-        "twofold_epochs"
-    }  # where the second phase begins is fixed
-
     epochs: int = option(4000, "epochs of the first phase, without ratings", TRAINING, minimum=0)
     twofold_epochs: int = option(2000, "epochs of the second phase, with them", TRAINING, minimum=0)
     plot_latentspace: int = option(1, "draw latents on their principal axes, coloured by each label", SAVING, (0, 1))
@@ -139,6 +135,12 @@ class Config(TrainConfig):
         check_frames(self.frames)
 
     @property
+    def resumable(self) -> set[str]:
+        """Return what a resumed run may change: where its second phase begins is fixed."""
+        longer = "epochs" if self.regularization == "none" else "twofold_epochs"
+        return super().resumable - {"epochs"} | {longer}
+
+    @property
     def total_epochs(self) -> int:
         """Return the epochs of both phases; of the first, where nothing regularises the second."""
         return self.epochs + (self.twofold_epochs if self.regularization != "none" else 0)
@@ -159,8 +161,8 @@ class Config(TrainConfig):
         return replace(self, unrated=(*self.unrated, name), dissimilarity=tables)
 
     def twofold(self) -> "Config":
-        """Return this configuration with its second phase alone."""
-        return replace(self, epochs=0)
+        """Return this configuration with its second phase alone, in which the divergence has its whole weight."""
+        return replace(self, epochs=0, warmup=0)
 
     @property
     def told(self) -> tuple[str, ...]:

@@ -92,12 +92,15 @@ def original_l2(z: Tensor, classes: Tensor, wanted: Tensor) -> Tensor:
     return _deviation(z, target, known)
 
 
-def original_gaussian(z: Tensor, classes: Tensor, wanted: Tensor, spread: Tensor) -> Tensor:
-    """Return `original_l2` with dissimilarities drawn from N(D, s^2), anew for each ordered pair; the largest s is made 1."""
+def original_gaussian(z: Tensor, classes: Tensor, wanted: Tensor, spread: Tensor, draw: bool = True) -> Tensor:
+    """Return `original_l2` with dissimilarities drawn from N(D, s^2), anew for each ordered pair; the largest s is made 1.
+
+    Without `draw`, as in evaluation, which has to repeat itself, they are the means.
+    """
     target, known = _of_pairs(wanted, classes, own=0)
     s, spread_known = _of_pairs(spread / spread.nan_to_num().max().clamp_min(OFFSET), classes, own=0)
-    drawn = target + OFFSET + (s + OFFSET) * torch.randn_like(target)
-    return _deviation(z, drawn, known & spread_known)
+    noise = (s + OFFSET) * torch.randn_like(target) if draw else 0.0
+    return _deviation(z, target + OFFSET + noise, known & spread_known)
 
 
 def original_student(z: Tensor, classes: Tensor, wanted: Tensor) -> Tensor:

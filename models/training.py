@@ -124,7 +124,8 @@ class Trainer:
         """
         if self.ranks.size == 1:
             return
-        buffers = [b for b in self.model.buffers() if b.is_floating_point()]
+        saved = self.model.state_dict().keys()  # what is not is never changed
+        buffers = [b for name, b in self.model.named_buffers() if name in saved and b.is_floating_point()]
         shared = [p.grad for p in params if p.grad is not None] + buffers
         weight = torch.tensor([float(n)], device=self.device)
         total = self.ranks.add(torch.cat([weight, *(v.detach().flatten() * n for v in shared)]))

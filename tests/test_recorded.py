@@ -56,8 +56,9 @@ def test_instruments_without_notes_in_a_split_are_left_out(model, root, tmp_path
     lines = (mine / "notes.csv").read_text().splitlines()
     tested = {note.path.name for note in recorded.notes(model, "test")["Oboe"]}
     (mine / "notes.csv").write_text("\n".join(line for line in lines if line.split(",")[0] not in tested) + "\n")
-    assert list(recorded.notes(model, "test", str(mine))) == ["Flute", "Violin"]
-    assert list(recorded.notes(model, "train", str(mine))) == list(NAMES)
+    model.config = replace(model.config, dbroot=str(mine))
+    assert list(recorded.notes(model, "test")) == ["Flute", "Violin"]
+    assert list(recorded.notes(model, "train")) == list(NAMES)
 
 
 def test_notes_that_it_cannot_be_told_of_are_left_out(model):
@@ -67,8 +68,9 @@ def test_notes_that_it_cannot_be_told_of_are_left_out(model):
 
 
 def test_a_corpus_that_is_gone(model, tmp_path):
+    model.config = replace(model.config, dbroot="no/such")
     with pytest.raises(InputError, match="no/such"):
-        recorded.notes(model, "test", "no/such")
+        recorded.notes(model, "test")
 
 
 def test_loud_notes_are_preferred(model):

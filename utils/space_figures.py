@@ -312,7 +312,7 @@ def agreement(rows: Mapping[str, Mapping[str, Estimate | float]], ceiling: Mappi
             axes.set_axis_off()
         at = np.array([ceiling.get(kind, np.nan) for kind in kinds])
         places = np.arange(len(kinds))
-        grid[0, 0].vlines(at, places - 0.4, places + 0.4, color="black", linewidth=2, label="listeners' ceiling")
+        grid[0, 0].vlines(at, places - 0.4, places + 0.4, color="black", linewidth=2, label="other listeners")
         grid[0, 0].set_yticks(places, kinds)
         grid[0, 0].set_ylim(len(kinds) - 0.5, -0.5)
         grid[0, 0].set_xlim(right=1.04)
