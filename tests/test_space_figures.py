@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils import analysis_figures, space_figures
+from utils.mds_figures import beside_ratings
 from utils.space_figures import agreement, ellipse, ellipses, matrices, path_sheet, scatter
 
 NAN = float("nan")
@@ -325,3 +326,14 @@ def test_a_path_sheet_of_silence_that_stays_where_it_is(drawn):
         path_sheet({"a": np.zeros(3)}, np.zeros((2, 3)), np.zeros((8, 20)), frequencies, ["x.png"], "")
     level = drawn[0].subfigs[1].axes[0].lines[0].get_ydata()
     assert np.isfinite(level).all()
+
+
+def test_places_beside_those_of_the_ratings(tmp_path):
+    names = [f"n{k}" for k in range(5)]
+    places = np.random.default_rng(0).standard_normal((5, 2))
+    ratings = np.linalg.norm(places[:, None] - places[None], axis=-1)
+    ratings[4, :4] = ratings[:4, 4] = np.nan  # one that nobody rated
+    turned = np.pad(places @ np.array([[0.0, -2.0], [2.0, 0.0]]), ((0, 0), (0, 3)))
+    beside_ratings(ratings, turned, names, [tmp_path / "a.svg"])
+    drawn = (tmp_path / "a.svg").read_text()
+    assert "stress-1 0.00" in drawn and "0% of the places" in drawn

@@ -7,6 +7,7 @@ import numpy as np
 
 from utils import geometry
 from utils.analysis_figures import class_colours, drawing
+from utils.space_figures import write_names
 
 DIMENSIONS = 2
 
@@ -29,10 +30,11 @@ def beside_ratings(ratings: np.ndarray, positions: np.ndarray, names: Sequence[s
     with drawing(7.5, 6.5, paths) as figure:
         axes = figure.add_subplot(title=f"two-dimensional scaling of the ratings (stress-1 {wanted.stress1:.2f})")
         axes.set_aspect("equal", adjustable="datalim")
-        for place, there, colour, k in zip(wanted.positions, turned, ink, rated, strict=True):
+        for place, there, colour in zip(wanted.positions, turned, ink, strict=True):
             axes.plot([place[0], there[0]], [place[1], there[1]], color=colour, linewidth=1, alpha=0.6)
-            axes.annotate(names[k], place, xytext=(5, 5), textcoords="offset points", fontsize=9)
         axes.scatter(*wanted.positions.T, c=ink, s=60, marker="D", edgecolors="black", linewidths=0.6, label="by the ratings")
         axes.scatter(*turned[:, :2].T, c=ink, s=45, edgecolors="black", linewidths=0.6, label="mean latents, turned onto them")
         axes.legend(title=f"{left:.0%} of the places' variance is left over", loc="best")
         axes.grid()
+        figure.draw_without_rendering()  # names are placed where they fit in the layout
+        write_names(axes, wanted.positions, [names[k] for k in rated], ["normal"] * len(rated), turned[:, :2])

@@ -160,7 +160,7 @@ def _classes(axes, points: np.ndarray, ids: np.ndarray, classes: Sequence[tuple]
         _line(axes, shape.centre[None], color=colour, markeredgecolor="black", zorder=4, **mean)
         centres[name] = shape.centre
         weights.append(weight)
-    _write(axes, np.reshape([*centres.values()], (-1, 2)), list(centres), weights)
+    write_names(axes, np.reshape([*centres.values()], (-1, 2)), list(centres), weights)
 
 
 def _line(axes, points: np.ndarray, **look) -> None:
@@ -170,7 +170,7 @@ def _line(axes, points: np.ndarray, **look) -> None:
     axes.add_line(Line2D(*points.T, **look))
 
 
-def _write(axes, places: np.ndarray, names: Sequence[str], weights: Sequence[str], others: np.ndarray | None = None) -> None:
+def write_names(axes, places: np.ndarray, names: Sequence[str], weights: Sequence[str], others: np.ndarray | None = None) -> None:
     """Write names beside places (K, 2) of axes that were laid out, where they hide least: each other, places, others (M, 2)."""
     from matplotlib.patheffects import withStroke
     from matplotlib.text import Text
@@ -229,7 +229,7 @@ def scatter(panels: Mapping[str, Panel], paths: Sequence[Path]) -> None:
             axes.set_ylabel("distance in the latent space")
         figure.draw_without_rendering()
         for axes, dots, named in drawn:
-            _write(axes, dots[list(named)], list(named.values()), ["normal"] * len(named), others=dots)
+            write_names(axes, dots[list(named)], list(named.values()), ["normal"] * len(named), others=dots)
 
 
 def _shepard(axes, title: str, ratings: np.ndarray, distances: np.ndarray, names: Sequence[str]) -> tuple:
@@ -356,7 +356,7 @@ def path_sheet(
         figure.draw_without_rendering()
         places = _projected(view, np.stack([*points.values(), path[0], path[-1]]))
         weights = ["normal"] * len(points) + ["bold"] * 2
-        _write(view, places, [*points, shares[0], shares[-1]], weights, _projected(view, path[steps]))
+        write_names(view, places, [*points, shares[0], shares[-1]], weights, _projected(view, path[steps]))
 
 
 def _path(view, path: np.ndarray, ink: np.ndarray, steps: np.ndarray) -> None:
