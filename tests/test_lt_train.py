@@ -307,7 +307,7 @@ def test_tensorboard_is_optional(train, monkeypatch):
         (["--frames", "5" * 5000], "--frames"),
         (["--load_epoch", "5" * 5000], "load_epoch"),
         (["--lr", "1e15"], "became|not finite"),
-        (["--hidden_dims_1", 10**9], "not enough memory.*--hidden_dims_1"),
+        (["--hidden_dims_1", 10**9], "not enough memory.*--batch_size"),
         (["--hidden_dims_1", 2**53], "not enough memory"),
         (["--device", "cuda:99"], "cuda:99"),
         (["--device", "abacus"], "abacus"),
