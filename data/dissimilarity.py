@@ -35,6 +35,7 @@ COUNTS = {  # how often the ratings of each study count
 BALANCED = ("balanced", "balanced-no-grey")  # in these studies weigh alike, in the others ratings do
 KINDS = tuple(COUNTS)
 SPLIT_HALF = 0.885  # correlation of mean ratings by either half of the listeners, within studies; see docs/ratings.md
+MOST = 10**9  # ratings of a pair
 LEAST = 3  # instruments between which distances say something
 COLUMNS = ("instrument_a", "instrument_b", "dissimilarity")
 
@@ -255,7 +256,7 @@ def _pair(where: str, fields: Mapping[str, str]) -> _Pair:
     if not a or not b or plain(a) == plain(b):
         raise InputError(f"{where} compares {a!r} with {b!r}: name two instruments")
     number = _number(where, fields.get("n") or "1")
-    if number < 1 or number % 1:
+    if not 1 <= number <= MOST or number % 1:
         raise InputError(f"{where} has {number:g} ratings: give n as a whole number from 1, or none")
     spread = _number(where, fields["std"]) if fields.get("std") else math.nan
     return _Pair(where, a, b, _number(where, mean), spread, int(number), fields.get("study", ""))

@@ -147,7 +147,7 @@ def by_gradient(scale: Scale, start: Tensor, targets: list[float], atlas: Atlas,
     ----------
     spans : of the known notes, (2,), or of the loudness alone (1,): the units of errors.
     """
-    spread, units = atlas.means.T.cov(), spans.clamp_min(1e-6)
+    spread, units = torch.atleast_2d(atlas.means.T.cov()), spans.clamp_min(1e-6)
     path, goal = [start], scale.with_loudness(start[None])[0]
     for target in targets:
         z, goal[0] = path[-1], target

@@ -31,7 +31,7 @@ def descriptor_synthesis(player: Player, folder: Path, args: Namespace) -> list[
 
     The model is told what the note is; or --labels.
     """
-    check_length(player, args.n_steps)
+    check_length(player, args.n_steps, least=2)
     asked, made = _asked(args), []
     atlas = survey(player.run, player.model)
     pool = list(itertools.chain(*chosen(player, args.split, args.input).values()))

@@ -76,7 +76,7 @@ def pairwise_paths(player: Player, folder: Path, args: Namespace) -> list[str]:
 
     The model is told what the first note is for the first half of the time, and then what the second is; or --labels throughout.
     """
-    check_length(player, args.n_steps)
+    check_length(player, args.n_steps, least=2)
     atlas = survey(player.run, player.model)
     notes = _one_each(chosen(player, args.split, args.input), args.select, args.seed)
     known = [encode(player, note) for note in progress(notes, desc="notes")]
@@ -146,7 +146,7 @@ def random_paths(player: Player, folder: Path, args: Namespace) -> list[str]:
 
     The model is told what a random note is, the one in the centre if there is one; or --labels.
     """
-    check_length(player, args.n_steps)
+    check_length(player, args.n_steps, least=2)
     atlas = survey(player.run, player.model)
     notes, made = list(itertools.chain(*chosen(player, args.split).values())), []
     paths = list(itertools.product(dict.fromkeys(args.shape), range(args.n_generations)))

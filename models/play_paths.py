@@ -71,8 +71,10 @@ def _asked(player: Player, args: Namespace) -> tuple[Labels, Tensor]:
     return labels, with_dynamics(labels, ids, args.dynamics) if args.dynamics else ids
 
 
-def check_length(player: Player, steps: int) -> None:
-    """Raise an InputError where so many time points would last too long."""
+def check_length(player: Player, steps: int, least: int = 1) -> None:
+    """Raise an InputError where so many time points would last too long, or are fewer than a mode needs."""
+    if steps < least:
+        raise InputError(f"--n_steps {steps}: a path from one place to another has {least} at least")
     most = int(LONGEST * player.representation("signal").frame_rate * SUBFRAMES)
     if steps > most:
         raise InputError(f"--n_steps {steps} would last longer than {LONGEST:g} s: give at most {most}")

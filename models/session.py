@@ -47,6 +47,7 @@ def train(session: Session, device_name: str, threads: int) -> int:
     InputError : the configuration, the corpus, the state, the folder or the memory will not do, or training diverges.
     """
     ranks, device = devices.join(devices.select(device_name))
+    folder: Path | None = None
     devices.set_threads(threads)
     logging.getLogger().setLevel(logging.INFO if ranks.first else logging.ERROR)
     try:
@@ -67,12 +68,22 @@ def train(session: Session, device_name: str, threads: int) -> int:
             if ranks.first:
                 reporter.finish(trainer)
                 print(json.dumps(_test(trainer, splits["test"]), indent=2))
+    except InputError:
+        _leave_nothing(folder)
+        raise
     except Interrupted as signal:
         log.info("%s: saved at step %d; go on with --resume %s", signal, trainer.at.step, folder)
         return signal.code
     finally:
         devices.leave()
     return 0
+
+
+def _leave_nothing(folder: Path | None) -> None:
+    """Remove the folder of a run that could not begin, where nothing is in it but the lock."""
+    if folder and folder.is_dir() and [path.name for path in folder.iterdir()] == [LOCK]:
+        (folder / LOCK).unlink()
+        folder.rmdir()
 
 
 def _open(session: Session, trainer: Trainer, splits: dict[str, Dataset], start: Path | None) -> None:
