@@ -104,7 +104,11 @@ class Key:
     @property
     def plain(self) -> "Key":
         """The key that sounds the same and is in `LABELS`: "G-" is "F#"."""
-        return Key((MAJOR if self.major else MINOR)[self.tonic])
+        return self.moved(0)
+
+    def moved(self, semitones: int) -> "Key":
+        """Return the key so many semitones higher, in the spelling of `LABELS`."""
+        return Key((MAJOR if self.major else MINOR)[(self.tonic + semitones) % 12])
 
     def shift_to(self, target: "Key") -> int:
         """Return the semitones from this tonic to the nearest one of `target`: -5 to 6."""

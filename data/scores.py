@@ -16,7 +16,7 @@ from data import rolls, score_files, song_tables
 from data.keys import LABELS, Key, find_key, pitch_class_counts
 from data.score_files import MIDI, MUSICXML, TEMPO, Score
 from data.song_tables import JSON, NAMES, NPZ, PICKLES, Song
-from data.splits import ALL, split_of
+from data.splits import ALL, SPLITS, completed, split_of
 from utils.cli import progress
 from utils.config import InputError
 from utils.inputs import found
@@ -85,6 +85,25 @@ class Pieces:
         """Return the pieces of a split, or of ``"all"``; none where the files give splits and lack this one."""
         return tuple(piece for piece in self.pieces if split in (ALL, piece.split))
 
+    def with_all_splits(self) -> "Pieces":
+        """Return the pieces with some in every split, as `data.splits.completed` completes what the files give.
+
+        Raises
+        ------
+        InputError
+            There are less than three different pieces.
+        """
+        given = [piece.split for piece in self.pieces]
+        absent = [split for split in SPLITS if split not in given]
+        if not absent:
+            return self
+        try:
+            splits = completed([piece.identity for piece in self.pieces], given)
+        except InputError as error:
+            raise InputError(f"{self.root}: {error}") from None
+        log.warning("%s: gives no part called %s; %s", self.root, " or ".join(absent), _parts(splits))
+        return replace(self, pieces=tuple(replace(piece, split=split) for piece, split in zip(self.pieces, splits, strict=True)))
+
     def classes(self, relative_major: bool = True) -> dict[str, int]:
         """Return the classes of all splits, sorted in ASCII, with how many pieces of the train split each has.
 
@@ -111,6 +130,12 @@ class Pieces:
                 mode = "major" if piece.key.major else "minor"
                 raise InputError(f"target keys '{' '.join(targets)}': {piece.name} is in {mode}; add a key for those, like C or c")
         return replace(self, pieces=tuple(piece.transposed(key) for piece in self.pieces for key in by_mode[piece.key.major]))
+
+
+def _parts(splits: Sequence[str]) -> str:
+    """Say how many pieces are in each split."""
+    counts = Counter(splits)
+    return "taken are " + ", ".join(f"{counts[split]} pieces for {split}" for split in SPLITS)
 
 
 def read(root: str | Path, step: str = "quarter", reading: str = "sounding") -> Pieces:

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 
 from utils.config import InputError
 
@@ -51,3 +52,36 @@ def split_of(identity: str, fractions: tuple[float, float, float] = (0.7, 0.1, 0
 def belongs(identity: str, split: str) -> bool:
     """Tell whether an identity falls in `split`, which may be ``"all"``."""
     return split in (ALL, split_of(identity))
+
+
+def completed(identities: Sequence[str], given: Sequence[str]) -> list[str]:
+    """Return splits of examples so that there are some in each, where a corpus gives some splits only.
+
+    Where train and valid are given, valid becomes the test, so that nothing was selected on what is reported, and the part of
+    train that its hash says validates; where train and test are, only the latter. One given split alone is split by the hash. A
+    split that is empty even then gets the identity with the least hash of the largest.
+
+    Parameters
+    ----------
+    identities, given : of each example.
+
+    Raises
+    ------
+    InputError
+        There are less than three identities.
+    """
+    if len(set(identities)) < len(SPLITS):
+        raise InputError(f"{len(set(identities))} different pieces or notes cannot be split in three; bring more")
+    there = set(given)
+    if len(there) == 1:
+        splits = [split_of(identity) for identity in identities]
+    else:
+        stands_for = {"valid": "test"} if "test" not in there else {}
+        parts = ["valid" if split_of(identity) == "valid" else "train" for identity in identities]
+        splits = [part if split == "train" else stands_for.get(split, split) for part, split in zip(parts, given, strict=True)]
+    for empty in [split for split in SPLITS if split not in splits]:
+        members = {split: {i for i, of in zip(identities, splits, strict=True) if of == split} for split in SPLITS}
+        largest = max(SPLITS, key=lambda split: len(members[split]))
+        moved = min(members[largest], key=lambda identity: hashlib.blake2b(identity.encode("utf-8", "surrogatepass")).digest())
+        splits = [empty if (i, of) == (moved, largest) else of for i, of in zip(identities, splits, strict=True)]
+    return splits

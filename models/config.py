@@ -57,6 +57,11 @@ class TrainConfig:
         return data | {f"plot_{what}" for what in ("epochs", "reconstructions", "latentspace", "statistics", "npoints")}
 
     @property
+    def settled(self) -> int:
+        """Return the epochs before the first that may be the best, as what is minimised still changes."""
+        return 0
+
+    @property
     def total_epochs(self) -> int:
         """Return the epochs of all phases."""
         return self.epochs

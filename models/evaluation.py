@@ -25,10 +25,17 @@ Estimate = dict[str, float]  # value, low, high: a mean and its 95 % interval; n
 
 
 class Scores(NamedTuple):
-    """A number an example, and what the example is of."""
+    """A number an example, what the example is of, and how much it counts; all count alike where nothing says else."""
 
     values: Tensor  # (N,)
     group: Tensor  # (N, G)
+    weight: Tensor | None = None  # (N,)
+
+    @property
+    def mean(self) -> float:
+        """Return the mean of the numbers, each as often as it counts."""
+        weight = torch.ones(len(self.values)) if self.weight is None else self.weight
+        return ((self.values.double() * weight).sum() / weight.double().sum()).item()
 
 
 @dataclass
@@ -57,7 +64,7 @@ def passes(dataset: Dataset, number: int, seed: int) -> Iterable[dict[str, Tenso
 def observe(model: LatentModel, examples: Iterable[dict[str, Tensor]], device: torch.device, translated: bool = True) -> Observed:
     """Return what `model`, in evaluation mode, makes of examples that come in batches; their latents alone unless `translated`.
 
-    Each batch has the model's modalities and conditions, ``item`` and ``group`` (B, G).
+    Each batch has the model's modalities and conditions, ``item`` and ``group`` (B, G), and may have ``weight`` (B,).
     """
     parts: dict[tuple[str, ...], list[Tensor]] = {}
     facets: dict[str, Facet] = {}
@@ -70,8 +77,9 @@ def observe(model: LatentModel, examples: Iterable[dict[str, Tensor]], device: t
         condition = model.condition(batch)
         for label, facet in facets.items():
             keep(facet.ids, "label", label)
-        keep(here["item"], "item")
-        keep(here["group"], "group")
+        for name in ("item", "group", "weight"):
+            if name in here:
+                keep(here[name], name)
         for source, target in model.translations if translated else ():
             name, estimate = translation(source, target), model.transfer(batch[source], source, target, condition)
             for score, values in model.representations[target].compare(batch[target], estimate).items():
@@ -88,20 +96,21 @@ def observe(model: LatentModel, examples: Iterable[dict[str, Tensor]], device: t
 
 
 def _keep_latents(model: LatentModel, batch: dict[str, Tensor], condition: Tensor | None, keep) -> None:
+    sources = {source for source, _ in model.translations}
     for modality, representation in model.representations.items():
         if representation.facets(batch[modality]):
             keep(batch[modality], "reference", modality)
-        if model.latent_shape:
+        if model.latent_shape and modality in sources:
             posterior = model.encode(batch[modality], modality, condition)
             keep(posterior.mean, "mean", modality)
             keep(posterior.variance, "variance", modality)
 
 
 def _observed(model: LatentModel, whole: dict[tuple[str, ...], Tensor]) -> Observed:
-    result = Observed(group=whole["group",])
+    result, weight = Observed(group=whole["group",]), whole.get(("weight",))
     for (kind, *name), values in whole.items():
         if kind == "score":
-            result.scores.setdefault(name[0], {})[name[1]] = Scores(values, result.group)
+            result.scores.setdefault(name[0], {})[name[1]] = Scores(values, result.group, weight)
         elif kind == "mean":
             result.latents[name[0]] = Normal(values, whole["variance", name[0]])
         elif kind == "estimate":
@@ -120,13 +129,13 @@ def estimate(scores: Scores, seed: int) -> Estimate:
     NaN where there is one group only. Where examples belong to groups of several kinds, as mixtures to notes of several
     instruments, ``groups`` is the least number.
     """
-    value, groups = scores.values.double().mean().item(), min(len(kind.unique()) for kind in scores.group.unbind(1))
+    value, groups = scores.mean, min(len(kind.unique()) for kind in scores.group.unbind(1))
     if groups == 1:  # of which nothing can be drawn anew
         low = high = math.nan
     elif value in (0.0, 1.0) and (scores.values == value).all():  # where drawing anew would always give the same
         low, high = metrics.wilson_interval(value, groups)
     else:
-        low, high = metrics.bootstrap_interval(scores.values, scores.group, generator(seed, "bootstrap"))
+        low, high = metrics.bootstrap_interval(scores.values, scores.group, generator(seed, "bootstrap"), weight=scores.weight)
     return {"value": value, "low": low, "high": high, "n": len(scores.values), "groups": groups}
 
 
@@ -137,9 +146,7 @@ def estimates(observed: Observed, seed: int = 0) -> dict[str, dict[str, Estimate
 
 def means(observed: Observed) -> dict[str, float]:
     """Return the mean of every score, flat: ``signal_to_symbol.pitch``."""
-    return {
-        f"{name}.{score}": s.values.double().mean().item() for name, found in observed.scores.items() for score, s in found.items()
-    }
+    return {f"{name}.{score}": s.mean for name, found in observed.scores.items() for score, s in found.items()}
 
 
 def confusions(observed: Observed) -> dict[str, dict[str, tuple[Tensor, tuple[str, ...]]]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from models import crossmodal_config, timbre_config
+from models import classifying_config, crossmodal_config, timbre_config
 from models.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -35,4 +35,5 @@ SYSTEMS = {
     "timbre": System(
         "sound in a space of timbres, tied to how different listeners find them", timbre_config.Config, "models.timbre"
     ),
+    "classifying": System("piano-rolls and their keys", classifying_config.Config, "models.classifying"),
 }

@@ -144,7 +144,7 @@ class Trainer:
         row |= {f"train_{k}": v for k, v in train.items()} | {f"valid_{k}": v for k, v in unseen.items()}
         for schedule in self.schedules.values():
             schedule.step(unseen["total"])
-        if unseen["total"] < at.best:
+        if unseen["total"] < at.best and at.epoch >= self.model.config.settled:
             at.best, at.best_epoch = unseen["total"], at.epoch
             weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
             self.best = {"model": weights, "epoch": at.epoch, "loss": at.best}
@@ -166,7 +166,8 @@ class Trainer:
         """Tell whether validation has not improved for the configured number of epochs, and no other phases are to come."""
         config = self.model.config
         last = self.model.phases(config.total_epochs - 1).keys() == self.groups.keys()
-        return bool(config.patience) and last and self.at.epoch - 1 - self.at.best_epoch >= config.patience
+        since = max(self.at.best_epoch, config.settled - 1)
+        return bool(config.patience) and last and self.at.epoch - 1 - since >= config.patience
 
     # -- saving -------------------------------------------------------------------------------------------------------
 

@@ -23,18 +23,26 @@ class InputError(Exception):
     """
 
 
-def option(default: Any, help: str, group: str = "options", choices: tuple = (), minimum: float | None = None) -> Any:
+def option(
+    default: Any,
+    help: str,
+    group: str = "options",
+    choices: tuple = (),
+    minimum: float | None = None,
+    also: tuple[str, ...] = (),
+) -> Any:
     """Make a dataclass field that is also a flag.
 
     Parameters
     ----------
-    default : the value without the flag; a tuple makes a flag of several values.
+    default : the value without the flag; a tuple makes a flag of several values, a bool a pair of flags, --x and --no-x.
     help : what the flag does, for ``--help``.
     group : the heading under which ``--help`` lists it.
     choices : the values allowed, where they are few.
     minimum : the least value allowed, of every element.
+    also : other names of the flag.
     """
-    metadata = {"help": help, "group": group, "choices": choices, "minimum": minimum}
+    metadata = {"help": help, "group": group, "choices": choices, "minimum": minimum, "also": also}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -60,16 +68,19 @@ def add_flags(parser: argparse.ArgumentParser, config: type) -> None:
         name = field.metadata["group"]
         group = groups.setdefault(name, None) or parser.add_argument_group(name)
         groups[name] = group
-        kind, several = element_type(hints[field.name])
-        group.add_argument(
-            f"--{field.name}",
-            type=kind,
-            nargs="*" if several else None,
-            choices=field.metadata["choices"] or None,
-            default=argparse.SUPPRESS,
-            metavar=None if field.metadata["choices"] else kind.__name__.upper(),
-            help=f"{field.metadata['help']} (default: {shown(field.default)})".replace("%", "%%"),
-        )
+        flags = [f"--{flag}" for flag in (field.name, *field.metadata["also"])]
+        text = f"{field.metadata['help']} (default: {shown(field.default)})".replace("%", "%%")
+        group.add_argument(*flags, dest=field.name, default=argparse.SUPPRESS, help=text, **_kind(field, hints[field.name]))
+
+
+def _kind(field: dataclasses.Field, annotation: Any) -> dict[str, Any]:
+    """Return what `argparse` needs to know of the values of a field."""
+    kind, several = element_type(annotation)
+    if kind is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    choices = field.metadata["choices"] or None
+    metavar = None if choices else kind.__name__.upper()
+    return {"type": kind, "nargs": "*" if several else None, "choices": choices, "metavar": metavar}
 
 
 def shown(value: Any) -> str:
@@ -109,7 +120,7 @@ def _checked(field: dataclasses.Field, annotation: Any, value: Any) -> Any:
 
 def _checked_element(field: dataclasses.Field, kind: type, value: Any) -> Any:
     allowed = (int, float) if kind is float else kind
-    if not isinstance(value, allowed) or isinstance(value, bool):
+    if not isinstance(value, allowed) or isinstance(value, bool) != (kind is bool):
         raise InputError(f"--{field.name} takes {kind.__name__}, not {value!r}")
     if kind is not str and abs(value) > LARGEST:
         raise InputError(f"--{field.name} takes numbers up to {LARGEST:g}, not {str(value)[:20]}")

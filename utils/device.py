@@ -71,8 +71,11 @@ def within_memory(remedy: str) -> Iterator[None]:
 
 
 def seed(*parts: object) -> None:
-    """Seed torch's global generators by `seed_of(*parts)`."""
-    torch.manual_seed(seed_of(*parts))
+    """Seed torch's global generators by `seed_of(*parts)`, as `torch.manual_seed` does, which writes down the stack each time."""
+    number = seed_of(*parts)
+    torch.default_generator.manual_seed(number)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(number)
 
 
 def seed_of(*parts: object) -> int:

@@ -50,7 +50,9 @@ def wilson_interval(share: float, trials: int) -> tuple[float, float]:
     return max(0.0, min(share, low)), min(1.0, max(share, high))  # at 0 and 1 an end is the share itself but for rounding
 
 
-def bootstrap_interval(values: Tensor, group: Tensor, random: torch.Generator, draws: int = 2000) -> tuple[float, float]:
+def bootstrap_interval(
+    values: Tensor, group: Tensor, random: torch.Generator, draws: int = 2000, weight: Tensor | None = None
+) -> tuple[float, float]:
     """Return the 95 % interval of the mean of `values` (N,) when whole groups are drawn anew, with replacement.
 
     The percentile interval of Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3. Where each value
@@ -60,15 +62,16 @@ def bootstrap_interval(values: Tensor, group: Tensor, random: torch.Generator, d
     Parameters
     ----------
     group : (N,) or, for G kinds of groups, (N, G).
+    weight : (N,) how much each value counts; alike where not given.
     """
     cells, place = group.reshape(len(values), -1).unique(dim=0, return_inverse=True)
-    sizes = place.bincount().double()  # (cells,)
-    sums = torch.zeros_like(sizes).index_add(0, place, values.double())
+    counts = torch.ones(len(values), dtype=torch.double) if weight is None else weight.double()
+    sizes, sums = (torch.zeros(len(cells), dtype=torch.double).index_add(0, place, v) for v in (counts, counts * values.double()))
     kinds = [kind.unique(return_inverse=True)[1] for kind in cells.unbind(1)]
     means = []
     for start in range(0, draws, AT_ONCE):
-        weight = _drawn(kinds, min(AT_ONCE, draws - start), random)
-        means.append((weight @ sums) / (weight @ sizes))  # undefined where no cell was drawn
+        times = _drawn(kinds, min(AT_ONCE, draws - start), random)
+        means.append((times @ sums) / (times @ sizes))  # undefined where no cell was drawn
     low, high = torch.cat(means).nanquantile(torch.tensor([0.025, 0.975], dtype=torch.double)).tolist()
     return low, high
 

@@ -1,0 +1,48 @@
+"""Bounds of the likelihood of scores, a step, over all steps of a split.
+
+The evidence lower bound, and the tighter one of importance weights: Burda, Grosse and Salakhutdinov, "Importance weighted
+autoencoders", 2016, section 3. Totals over windows are divided by the number of steps: it is no mean of the means of pieces.
+"""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from models.epochs import on_device
+from models.evaluation import Estimate, Scores, estimate
+from models.score import ScoreModel
+from utils.device import generator
+
+
+@torch.no_grad()
+def bounds(model: ScoreModel, examples: Iterable[dict[str, Tensor]], draws: int, seed: int, label: str = "") -> dict[str, Estimate]:
+    """Return estimates in nats a step of ``nll``, ``kl_...``, ``bound``, their sum, and ``bound_K`` of K = `draws` weights.
+
+    Parameters
+    ----------
+    examples : batches of windows that hold every step once.
+    label : what the model is told of each window; by itself nothing.
+    """
+    parts: dict[str, list[Tensor]] = {}
+    device = next(model.parameters()).device
+    for number, batch in enumerate(examples):
+        here = on_device(batch, device)
+        told = here[label].argmax(-1)[:, None] if label else None
+        random = generator(seed, "bounds", number)
+        for name, values in _window_bounds([model.bound(here, random, told) for _ in range(draws)]).items():
+            parts.setdefault(name, []).append(values.cpu())
+        for name in ("group", "weight"):
+            parts.setdefault(name, []).append(batch[name])
+    whole = {name: torch.cat(tensors) for name, tensors in parts.items()}
+    group, steps = whole.pop("group"), whole.pop("weight")
+    return {name: estimate(Scores(values / steps, group, steps), seed) for name, values in whole.items()}
+
+
+def _window_bounds(drawn: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the bounds and terms of windows, (B,) each, of draws of their terms."""
+    terms = {name: torch.stack([draw[name] for draw in drawn]).double() for name in drawn[0]}  # (draws, B)
+    weights = terms.pop("log_weight")
+    means = {name: values.mean(0) for name, values in terms.items()}
+    return means | {"bound": sum(means.values()), f"bound_{len(drawn)}": math.log(len(drawn)) - weights.logsumexp(0)}
