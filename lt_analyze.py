@@ -54,7 +54,13 @@ def parser() -> argparse.ArgumentParser:
     add("--evaluate_classifier", **switch, help="evaluate it (default: 1)")
     add("--conv_classifier", **switch, help="train and evaluate the convolutional classifier (default: 1)")
     add("--conv_synth", **switch, help="train and evaluate the convolutional synthesiser (default: 1)")
-    add("--generate_audio", type=int, default=4, metavar="N", help="recordings to hear beside what is made of them (default: 4)")
+    add(
+        "--generate_audio",
+        type=int,
+        default=4,
+        metavar="N",
+        help="recordings or pieces to hear beside what is made of them (default: 4)",
+    )
     add("--n_samples", type=int, default=4, metavar="N", help="latents sampled for each of them (default: 4)")
     add("--projections", nargs="*", default=["pca"], metavar="NAME", help="maps of the latents: pca, umap (default: pca)")
     space = result.add_argument_group("the space of instruments, of runs that tell several apart")
@@ -77,6 +83,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--films", choices=("none", "gif", "mp4"), default="none", help="of these maps, along each axis (default: none)")
     add("--unseen", default="", metavar="DIR", help="corpus of instruments that the run does not know, to place among the known")
+    music = result.add_argument_group("music, of runs of scores")
+    add = music.add_argument
+    add("--draws", type=int, default=50, metavar="N", help="of latents for bounds of the likelihood; 0 = none (default: 50)")
+    add("--rounds", type=int, default=5, metavar="N", help="seeds of each piece to go on from; 0 = none (default: 5)")
+    add("--frames", type=int, default=32, metavar="N", help="steps that are generated after each (default: 32)")
     how = result.add_argument_group("how")
     add = how.add_argument
     add("--classifier_epochs", type=int, default=1000, metavar="N", help="most epochs of a baseline (default: 1000)")
@@ -124,8 +135,8 @@ def main(argv: list[str]) -> int:
 
 def request(args: argparse.Namespace) -> "Request":
     """Return the command line as a request to `models.analysis`."""
+    from models import composing, spaces
     from models.analysis import Request
-    from models.spaces import Wanted
 
     make = [name for flag, name in BASELINES.items() if getattr(args, flag)]
     evaluate = [name for name in make if name != "pca_mlp"] + ["pca_mlp"] * args.evaluate_classifier
@@ -142,7 +153,8 @@ def request(args: argparse.Namespace) -> "Request":
         epochs=args.classifier_epochs,
         batch_size=args.classifier_bs,
         projections=tuple(args.projections),
-        space=Wanted(args.ratings, args.leave_one_out, args.descriptors_steps, tuple(args.labels), args.films, args.unseen),
+        music=composing.Wanted(args.draws, args.frames, args.rounds),
+        space=spaces.Wanted(args.ratings, args.leave_one_out, args.descriptors_steps, tuple(args.labels), args.films, args.unseen),
     )
 
 
@@ -155,8 +167,10 @@ def check(args: argparse.Namespace) -> None:
     """
     if not args.make_losses and (args.unseen or args.leave_one_out or args.ratings or args.films != "none"):
         raise InputError("--make_losses 0: leaves out what --unseen, --leave_one_out, --ratings and --films ask for")
-    least = {"nb_passes": 1, "classifier_epochs": 1, "classifier_bs": 2, "griffinlim_iters": 1}
-    least |= dict.fromkeys(("generate_audio", "n_samples", "workers", "threads", "seed", "leave_one_out", "descriptors_steps"), 0)
+    least = {"frames": 1, "nb_passes": 1, "classifier_epochs": 1, "classifier_bs": 2, "griffinlim_iters": 1}
+    least |= dict.fromkeys(
+        ("generate_audio", "n_samples", "workers", "threads", "seed", "leave_one_out", "descriptors_steps", "draws", "rounds"), 0
+    )
     for name, minimum in least.items():
         if getattr(args, name) < minimum:
             raise InputError(f"--{name} {getattr(args, name)}: takes {minimum} or more")

@@ -28,7 +28,13 @@ full_instruments -m saves/timbre__l2_nsgt-octave
 pairwise_paths -m saves/timbre__l2_nsgt-octave -i Flute Violin Oboe --path spherical expressive
 random_paths -m saves/timbre__l2_nsgt-octave --shape spiralOut circle --centre note
 perceptual_infer -m saves/timbre__l2_nsgt-octave -i viola tuba.wav
-descriptor_synthesis -m saves/timbre__l2_nsgt-octave --descriptor centroid bandwidth --curve rise --curve=-exp"""
+descriptor_synthesis -m saves/timbre__l2_nsgt-octave --descriptor centroid bandwidth --curve rise --curve=-exp
+sample -m saves/classifying__cl_lstm -n 4 -t 64
+sample -m saves/classifying__cl_lstm -i songs --infer_w --temperature 0.8
+sample -m saves/classifying__cl_vae --key "f# minor" --seed_frames 0
+interpolate -m saves/classifying__cl_lstm -i one.mid other.mid -t 64
+key_path -m saves/classifying__cl_lstm --keys C G D a -t 48
+midi -m saves/classifying__cl_lstm -i songs -o out"""
 
 
 @dataclass(frozen=True)
@@ -42,10 +48,13 @@ class Mode:
     input: str = ""  # what -i takes
     suffixes: tuple[str, ...] = ()  # of files that are found in folders and played one by one; without any, -i is the mode's own
     defaults: Mapping[str, Any] = field(default_factory=dict)  # of flags, where they are others than those of most modes
+    scores: str = ""  # the module that does it with runs of scores, where these do it in their own way
 
 
 FILES, LABELS = "files", "labels"
+SCORE = ("score",)
 OUT, BOTH = "output graphs griffinlim_iters ", ("signal", "symbol")
+WRITTEN = "output graphs input seed frames use_z_prior seed_frames temperature tempo w "
 TOLD = OUT + "labels "
 FIVE_SECONDS = {"n_steps": 1565}
 MODES = {
@@ -55,8 +64,10 @@ MODES = {
         *("models.play_files", OUT + "input latent_sample seed", BOTH, FILES, (".wav", ".flac", ".aif", ".aiff", ".ogg", ".mp3")),
     ),
     "midi": Mode(
-        "play MIDI files: FILE.wav, FILE.csv, FILE.pdf; for mixtures one MIDI track an instrument, by its name",
+        "play MIDI files: FILE.wav, FILE.csv, FILE.pdf; for mixtures one MIDI track an instrument, by its name; runs of scores make "
+        "them anew and tell their key: FILE_reconstruction.mid, FILE_reconstruction.wav, FILE.csv, FILE.pdf",
         *("models.play_files", OUT + "input latent_sample seed transposition dynamics", BOTH, FILES, (".mid", ".midi")),
+        scores="models.play_pieces",
     ),
     "sequence": Mode(
         "play labels one after another: LABELS.wav, LABELS.mid, LABELS.csv, LABELS.pdf",
@@ -98,6 +109,20 @@ MODES = {
         *("models.play_descriptors", TOLD + "input seed split descriptor curve curve_file by n_steps n_generations", ("signal",)),
         defaults={**FIVE_SECONDS, "n_generations": 1},
     ),
+    "sample": Mode(
+        "write music that goes on from a seed: sample_NUMBER.mid, .wav, .pdf, _seed.mid, _seed.wav, and samples.csv",
+        *("models.play_scores", WRITTEN + "n_generations only key infer_w discrete_w split", SCORE),
+        defaults={"n_generations": 1},
+    ),
+    "interpolate": Mode(
+        "melt two pieces of music into each other, place after place: PIECE_PIECE.mid, .wav, .csv, .pdf",
+        *("models.play_pieces", "output graphs input frames n_steps interp_order tempo", SCORE, "two pieces"),
+        defaults={"n_steps": 8},
+    ),
+    "key_path": Mode(
+        "write music that goes through keys: key_path.mid, .wav, .csv, .pdf",
+        *("models.play_scores", WRITTEN + "keys", (*SCORE, "key")),
+    ),
 }
 
 
@@ -106,7 +131,8 @@ def parser(modes: Sequence[str] = tuple(MODES)) -> argparse.ArgumentParser:
     lines = [textwrap.fill(MODES[m].text, WIDTH, initial_indent=f"  {m:<22}", subsequent_indent=" " * 24) for m in modes]
     notes = "Several runs may be given, several files, and folders of files. Results lie in RUN/MODE unless -o says otherwise."
     examples = [f"  lt_play.py {example}" for example in EXAMPLES.splitlines() if example.split()[0] in modes]
-    result = cli.Parser(description="\n".join([__doc__, "", *lines, "", notes]), epilog="\n".join(["examples:", *examples]))
+    texts = {"description": "\n".join([__doc__, "", *lines, "", notes]), "epilog": "\n".join(["examples:", *examples])}
+    result = cli.Parser(conflict_handler="resolve", **texts)  # a mode's own short names win
     result.add_argument("mode", choices=list(MODES), help="what to do")
     result.add_argument("-m", "--models", nargs="+", type=Path, default=[], metavar="RUN", help="folders of trained runs")
     result.add_argument("--info", type=int, nargs="?", choices=(0, 1), const=1, default=0, help="say what the mode does, and end")
@@ -122,29 +148,40 @@ def parser(modes: Sequence[str] = tuple(MODES)) -> argparse.ArgumentParser:
     )
     result.add_argument("--threads", type=whole(0), default=0, help="threads to compute with (default: torch's choice)")
 
+    several, short = len(modes) > 1, {"-m", "-c"}
+
     def add(*names: str, help: str, **options: Any) -> None:
         users = [m for m, row in MODES.items() if names[-1].lstrip("-") in row.flags.split()]
         if set(users) & set(modes):
-            result.add_argument(*names, help=f"{help} [{', '.join(users)}]" if len(modes) > 1 else help, **options)
+            free = [name for name in names if not (several and name in short)]
+            short.update(names)
+            result.add_argument(*free, help=f"{help} [{', '.join(users)}]" if several else help, **options)
 
     add_flags(add)
-    if len(modes) == 1:
+    if not several:
         result.set_defaults(**MODES[modes[0]].defaults)
     return result
 
 
+def long_name(word: str) -> str:
+    """Return what a flag on the command line is called in full, without its value; another word as it is."""
+    full = {}
+    add_flags(lambda *names, **_: full.setdefault(names[0], names[-1]))
+    flag = word.partition("=")[0] if word.startswith("-") else word
+    return full.get(flag, flag)
+
+
 def main(argv: list[str]) -> int:
     """Play as the command line `argv` says; return the exit code."""
-    args = parser().parse_args(argv)
-    name, mode = args.mode, MODES[args.mode]
-    if args.info:
-        print(parser([name]).format_help())
+    name = argv[0] if argv and argv[0] in MODES else parser().parse_known_args(argv)[0].mode
+    mode, own = MODES[name], parser([name])
+    given, strange = own.parse_known_args(argv)
+    if given.info:
+        print(own.format_help())
         return 0
-    plain, used = (vars(p.parse_args([name])) for p in (parser(), parser([name])))
-    strange = [flag for flag in plain if flag not in used and getattr(args, flag) != plain[flag]]
     if strange:
-        raise InputError(f"{name}: takes no --{strange[0]}; lt_play.py {name} --info says what it takes")
-    args = argparse.Namespace(**plain | vars(parser([name]).parse_known_args(argv)[0]))
+        raise InputError(f"{name}: takes no {long_name(strange[0])}; lt_play.py {name} --info says what it takes")
+    args = argparse.Namespace(**vars(parser().parse_args([name])) | vars(given))
     if not args.models:
         raise InputError(f"{name}: give the folders of trained runs with -m")
     if mode.input and not args.input:
@@ -169,9 +206,8 @@ def main(argv: list[str]) -> int:
 
 def perform(mode: Mode, run: Path, out: Path, files: dict[Path, str], args: argparse.Namespace, attempts: cli.Attempts) -> None:
     """Do what a mode does with one run, file by file where it takes files, and print the names of what it writes."""
-    play = getattr(importlib.import_module(mode.module), args.mode)
     if not mode.needs:
-        play(run)
+        function(mode.module, args.mode)(run)
         return
     from models import recorded
     from models.rendering import Player
@@ -183,13 +219,20 @@ def perform(mode: Mode, run: Path, out: Path, files: dict[Path, str], args: argp
     model = load_run(run, where, args.weights)
     condition = recorded.spoken(model, args.labels) if args.labels else recorded.usual(model)
     player = Player(model, args.griffinlim_iters, bool(args.latent_sample), args.seed, condition, run)
-    for modality in mode.needs:
+    module, needs = (mode.scores, SCORE) if mode.scores and set(SCORE) <= set(model.representations) else (mode.module, mode.needs)
+    for modality in needs:
         naming(run, partial(player.representation, modality))
     make_folder(out)
+    play = function(module, args.mode)
     tasks = {path: partial(play, player, path, out / name, args) for path, name in files.items()}
     for about, task in (tasks or {run: partial(play, player, out, args)}).items():
         for result in attempts(naming, about, task) or ():
             print(result, flush=True)
+
+
+def function(module: str, name: str) -> Callable:
+    """Return the function `name` of a module."""
+    return getattr(importlib.import_module(module), name)
 
 
 def naming(path: Path, task: Callable) -> Any:

@@ -58,8 +58,8 @@ class Excerpts:
         """Return ``score`` (B, lag + length, 88), ``key`` (B, K) one-hot, ``weight`` (B,) steps, ``item``, ``group`` (B, 1)."""
         piece, start, steps = self.rows[rows].unbind(1)
         places = self._first[piece, None] + start[:, None] + torch.arange(self.lag + self.length)
-        frames = self._frames[places]
         after = torch.arange(self.lag + self.length) >= self.lag + steps[:, None]
+        frames = self._frames[places] & ~after[..., None]  # of this piece only: what follows it must not hinder a move
         frames, shift = self._moved(frames, random)
         frames = frames.float().masked_fill(after[..., None], BEYOND)
         key = self._ids[piece, shift + self.transpose]

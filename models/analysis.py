@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from data.splits import ALL
-from models import baselines, latents, left_out, spaces
+from models import baselines, composing, latents, left_out, spaces
 from models.base import LatentModel
 from models.config import TrainConfig
 from models.epochs import Dataset
@@ -19,6 +19,7 @@ from models.examples import Example, examples
 from models.listening import Listened, listen
 from models.run_config import read_run
 from models.runs import load_run
+from models.score import ScoreModel
 from models.systems import SYSTEMS
 from utils import device as devices
 from utils.config import InputError
@@ -54,6 +55,7 @@ class Request:
     projections: tuple[str, ...] = ("pca",)
     weights: str | None = None
     space: spaces.Wanted = spaces.Wanted()
+    music: composing.Wanted = composing.Wanted()
 
 
 @dataclass
@@ -69,6 +71,7 @@ class Analysis:
     probe: dict[str, dict[str, Estimate]] = field(default_factory=dict)  # modality -> label
     heard: Listened | None = None
     space: spaces.Space | None = None
+    music: composing.Music | None = None
     examples: list[Example] = field(default_factory=list)
     frequencies: np.ndarray | None = None  # Hz, of the bands of their spectra
 
@@ -86,6 +89,7 @@ class Analysis:
             "probe": self.probe,
             "generated": self.heard.json() if self.heard else None,
             "space": self.space.json() if self.space else None,
+            "music": self.music.json() if self.music else None,
             "examples_named": [{"of": e.title, "named": e.named} for e in self.examples],
         }
 
@@ -128,7 +132,7 @@ class Analyst:
             if all(self.fingerprints.get(name) == data.fingerprint() for name, data in splits.items()):
                 return splits
         where = self.model.config.dbroot or "the embedded corpus"
-        raise InputError(f"{self.run}: the notes that it was trained on are not at {where}: bring them, or train no baselines")
+        raise InputError(f"{self.run}: what it was trained on is not at {where}: bring it, or train no baselines")
 
     def analyse(self, folder: Path) -> Analysis:
         """Return what was asked for, keeping sounds in ``folder/audio`` and baselines in the run."""
@@ -153,7 +157,33 @@ class Analyst:
             passages = self.dataset.passages(request.examples, generator(request.seed, "passages"))
             audio = make_folder(folder / "audio")
             found.examples = list(examples(self.model, passages, request.samples, request.seed, audio, request.iterations))
+        if isinstance(self.model, ScoreModel):
+            self._make_music(found, folder)
         return found
+
+    def _make_music(self, found: Analysis, folder: Path) -> None:
+        """Add to what was found how a model of scores explains and makes music, beside what takes no training."""
+        request, wanted = self.request, self.request.music
+        if request.losses:
+            found.metrics[MODEL] |= composing.likelihood(self.model, self.dataset, wanted.draws, request.seed)
+            found.music = composing.generated(self.model, self.dataset, wanted, request.seed)
+            found.metrics[MODEL] |= found.music.metrics
+            for name, anchor in self._anchors().items():
+                scores = estimates(self._observe(anchor), request.seed)
+                found.metrics[name] = scores | composing.likelihood(anchor, self.dataset, wanted.draws, request.seed)
+        if request.examples:
+            found.music = found.music or composing.Music()
+            where = (request.examples, request.seed, make_folder(folder / "audio"))
+            found.music.examples = list(composing.examples(self.model, self.dataset, wanted, *where))
+
+    def _anchors(self) -> dict[str, LatentModel]:
+        """Return what the model is compared with without training, nothing where the run's own corpus is gone."""
+        try:
+            train = self.home["train"].plain()
+        except InputError as error:
+            log.warning("no comparison: %s", error)
+            return {}
+        return SYSTEMS[self.system].anchors(self.model, passes(train, 1, self.request.seed))
 
     def _observe(self, model: LatentModel) -> Observed:
         return observe(model, passes(self.dataset, self.request.passes, self.request.seed), self.device)
@@ -219,4 +249,4 @@ class Analyst:
 
 def describe(split: str) -> str:
     """Say what an analysis of a split means."""
-    return "notes of all splits, training included" if split == ALL else f"the {split} split"
+    return "all splits, training included" if split == ALL else f"the {split} split"

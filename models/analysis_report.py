@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models import latents, spaces_report
+from models import composing_report, latents, spaces_report
 from models.analysis import SOUND, Analysis, describe
 from models.evaluation import Estimate, confusions
 from models.run_folder import HISTORY
@@ -26,8 +26,9 @@ TITLES = {
     "symbol_to_signal": "Synthesis: symbols to sound",
     SOUND: "Synthesis, as it is heard",
     "signal_to_signal": "Reconstruction of sound",
+    **composing_report.TITLES,
 }
-NOTE = "Beneath, the 95 % interval: by bootstrap over notes, or where all is right or all wrong, Wilson's with one trial a note."
+NOTE = "Beneath, the 95 % interval: by bootstrap over notes or pieces; where all is right or wrong, Wilson's with one trial each."
 READING = (
     "Without _vote, a score is of single frames; with it, of recordings, each named by most of its frames. _assigned: of several "
     "instruments, whoever is said to play a note. nll: minus the log-likelihood in nats a frame, lower is better. "
@@ -173,6 +174,8 @@ def _draw(found: Analysis, folder: Path) -> dict[str, Path]:
         draw.loudness(levels, found.heard.dynamics, files("loudness"))
     if found.space:
         drawn |= spaces_report.draw(found.space, found.request.space.films, files)
+    if found.music:
+        composing_report.draw(found.music, found.metrics, files)
     if found.examples:
         frequencies = found.frequencies
         draw.examples([(e.title, _few(e.spectra)) for e in found.examples], frequencies, files("examples"))
@@ -199,7 +202,9 @@ def _sections(found: Analysis, drawn: Mapping[str, Path]) -> Iterator[Section]:
         return [Picture(drawn[name], CAPTIONS.get(name, name.replace("_", " ").capitalize())) for name in chosen]
 
     counts = f"{len(found.observed.group)} examples, passes: {found.request.passes}."
-    yield Section("Scores", [Text(f"{counts} {NOTE}"), Text(READING), *tables(found.metrics)])
+    yield Section(
+        "Scores", [Text(f"{counts} {NOTE}"), Text(composing_report.READING if found.music else READING), *tables(found.metrics)]
+    )
     if found.examples:
         named = [[e.title, *(e.named.get(source, "") for source in found.examples[0].named)] for e in found.examples]
         heads = ["recording", *(f"named from {source}" for source in found.examples[0].named)]
@@ -215,6 +220,8 @@ def _sections(found: Analysis, drawn: Mapping[str, Path]) -> Iterator[Section]:
         yield Section("Latent space", [Text(LATENT), *_probe(found), *pictures("latent")])
     if found.space:
         yield spaces_report.section(found.space, dict(drawn))
+    if found.music:
+        yield composing_report.section(found.music, drawn)
     if trained := pictures("history"):
         yield Section("Training", trained)
     lines = "\n".join(f"{name:<22}{shown(tuple(v) if isinstance(v, list) else v)}" for name, v in to_json(found.config).items())
@@ -241,8 +248,8 @@ HEARD = (
     "of the model; its level is A-weighted."
 )
 LATENT = (
-    "The posterior means of all modalities in one plane. A dimension is used where the variance of its means is above 0.01. What a "
-    "linear probe cannot read off may still be there."
+    "The posterior means, of all modalities, in one plane. A dimension is used where the variance of its means is above 0.01. What "
+    "a linear probe cannot read off may still be there."
 )
 CAPTIONS = {
     "generated_pitch": "How far the notes that are heard are from those that were asked for",

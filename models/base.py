@@ -1,5 +1,6 @@
 """The contract between the systems and everything that trains, evaluates and plays them."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -40,6 +41,11 @@ class LatentModel(nn.Module):
     conditions: Mapping[str, int] = {}  # label -> number of classes, that encoder and decoder are told
 
     @property
+    def device(self) -> torch.device:
+        """Return where the model is."""
+        return next(itertools.chain(self.parameters(), self.buffers())).device
+
+    @property
     def translations(self) -> list[tuple[str, str]]:
         """Return the pairs (source, target) that the model translates between; all of its modalities unless it says else."""
         return [(source, target) for target in self.representations for source in self.representations]
@@ -74,7 +80,7 @@ class LatentModel(nn.Module):
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw `n` latents from the prior, (n, *latent_shape)."""
         z = torch.randn(n, *self.latent_shape, generator=generator)  # on the CPU: the same on every device
-        return z.to(next(self.parameters()).device)
+        return z.to(self.device)
 
     def condition(self, batch: dict[str, Tensor]) -> Tensor | None:
         """Return what the model is told of a batch, (N, C); None where it is told nothing."""

@@ -26,9 +26,8 @@ def bounds(model: ScoreModel, examples: Iterable[dict[str, Tensor]], draws: int,
     label : what the model is told of each window; by itself nothing.
     """
     parts: dict[str, list[Tensor]] = {}
-    device = next(model.parameters()).device
     for number, batch in enumerate(examples):
-        here = on_device(batch, device)
+        here = on_device(batch, model.device)
         told = here[label].argmax(-1)[:, None] if label else None
         random = generator(seed, "bounds", number)
         for name, values in _window_bounds([model.bound(here, random, told) for _ in range(draws)]).items():

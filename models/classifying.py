@@ -21,6 +21,7 @@ from data.rolls import KEYS, STEPS
 from data.splits import ALL, SPLITS
 from models import losses
 from models.base import Losses
+from models.classifying_anchors import anchors as anchors
 from models.classifying_config import KEY, Config
 from models.classifying_music import drawn, play
 from models.classifying_nets import OUTPUTS, Frames, KeyEncoder, Memory, Sequences, normalise_weights

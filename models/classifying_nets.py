@@ -208,12 +208,8 @@ class Autoregressive(nn.Module):
         units = KEYS * UNITS_A_KEY
         degree = torch.arange(units) // UNITS_A_KEY  # a hidden unit is told the keys below its degree
         key = torch.arange(KEYS)
-        self.inner, self.context, self.outer, self.direct = (
-            glorot(KEYS, units),
-            glorot(KEYS, units),
-            glorot(units, KEYS),
-            glorot(KEYS, KEYS),
-        )
+        self.inner, self.context, self.outer = glorot(KEYS, units), glorot(KEYS, units), glorot(units, KEYS)
+        self.direct = nn.Parameter(nn.init.xavier_uniform_(torch.empty(KEYS, KEYS)))
         for name, mask in (
             ("told", key[None] < degree[:, None]),
             ("heard", degree[None] <= key[:, None]),
@@ -226,12 +222,12 @@ class Autoregressive(nn.Module):
         linear = nn.functional.linear
         h = torch.relu(linear(x, self.inner.weight * self.told, self.inner.bias) + self.context(base))
         outer = linear(h, self.outer.weight * self.heard, self.outer.bias)
-        return base + outer + linear(x, self.direct.weight * self.beneath)
+        return base + outer + linear(x, self.direct * self.beneath)
 
     def draw(self, base: Tensor, temperature: float, uniform: Tensor) -> Tensor:
         """Return frames (N, 88) of 0 and 1, drawn key by key; the more likely of two at each key at temperature 0."""
         x = torch.zeros_like(base)
-        told, heard, beneath = self.inner.weight * self.told, self.outer.weight * self.heard, self.direct.weight * self.beneath
+        told, heard, beneath = self.inner.weight * self.told, self.outer.weight * self.heard, self.direct * self.beneath
         a = self.inner.bias + self.context(base)
         for key in range(KEYS):
             units = (key + 1) * UNITS_A_KEY

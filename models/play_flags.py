@@ -9,6 +9,8 @@ from pathlib import Path
 from data.splits import ALL, SPLITS
 from utils import curves
 
+ITERATIONS = 30  # of phase retrieval
+MOST_FRAMES = 100_000  # of music that is generated at once
 DESCRIPTORS = ("centroid", "bandwidth", "flatness", "rolloff", "loudness")  # utils.descriptors.NAMES, which needs torch
 
 
@@ -17,28 +19,33 @@ def add_flags(add: Callable) -> None:
     number = {"type": whole(1), "metavar": "N"}
     given = (
         "files, or folders of them; labels: words like A4:mf and rest, A4:mf+C3:p for a mixture, or their class ids; "
-        "or names of instruments (default: all of the run)"
+        "names of instruments (default: all of the run); or pieces: files or folders of MIDI, MusicXML and tables, or names of "
+        "pieces of the run's corpus"
     )
     add("-i", "--input", nargs="+", default=[], metavar="INPUT", help=given)
     add("-o", "--output", type=Path, metavar="DIR", help="folder for the results (default: one in the run, named as the mode)")
     add("-t", "--transposition", type=int, default=0, metavar="SEMITONES", help="transpose by so much (default: 0)")
     add("-d", "--dynamics", default="", metavar="CLASS", help="play everything in this dynamics, given by name or class id")
-    sampled = "1: sample the posterior, once a note or label, in audio once a file, instead of taking its mean (default: 0)"
+    sampled = "1: sample the posterior, once a note or label, in audio once a file, of a score once a window, instead of taking its mean (default: 0)"
     add("-s", "--latent_sample", type=int, choices=(0, 1), default=0, help=sampled)
     add("-g", "--graphs", type=int, choices=(0, 1), default=1, help="draw figures (default: 1)")
-    add("--griffinlim_iters", default=30, help="iterations of phase retrieval (default: 30)", **number)
+    add("--griffinlim_iters", default=ITERATIONS, help="iterations of phase retrieval (default: %(default)s)", **number)
     steps = (
-        "points in time a label, from label to label, or a path; at the default transform 313 a second "
-        "(default: %(default)s; 1565 in modes between notes)"
+        "points in time a label, from label to label, or a path, at the default transform 313 a second; between two pieces, places "
+        "(default: %(default)s; 1565 in modes between notes, 8 between pieces)"
     )
     add("--n_steps", default=500, help=steps, **number)
     orders = ("0", "1", "2", "3", "spherical")
     add("--interp_order", choices=orders, default="1", help="degree of the spline, or along great circles (default: 1)")
     kinds = ("line", "circle", "helix", "spiral")
     add("--traj", nargs="+", choices=kinds, default=["line"], help="kinds of curves (default: line)")
-    many = "curves of each kind, notes of each instrument, or notes to start from (default: %(default)s; 3 random paths, 1 note)"
+    many = (
+        "curves of each kind, notes of each instrument, notes to start from, or pieces of music "
+        "(default: %(default)s; 3 random paths, 1 note, 1 piece)"
+    )
     add("-n", "--n_generations", default=10, help=many, **number)
     add_space_flags(add)
+    add_score_flags(add)
     told = "what a run with --conditioning is told, as A, A4 or A4:mf, or a class id (default: A, 4, mf, or what a note itself is)"
     add("--labels", default="", metavar="LABEL", help=told)
     add("--seed", type=int, default=0, help="seed of what is drawn (default: 0)")
@@ -52,7 +59,7 @@ def add_space_flags(add: Callable) -> None:
     add("--turns", default=1.0, help="of curves (default: 1)", **positive)
     add("--script", type=Path, metavar="FILE", help="commands to follow, instead of those of a terminal; - for stdin")
     add("--replay", type=Path, metavar="FILE", help="a saved session to repeat")
-    add("--split", choices=(*SPLITS, ALL), default="test", help="of the run's corpus, that notes are of (default: test)")
+    add("--split", choices=(*SPLITS, ALL), default="test", help="of the run's corpus, that notes or pieces are of (default: test)")
     kinds = ("linear", "spherical", "expressive")
     add("--path", choices=kinds, default=["spherical"], help="kinds of paths between notes (default: spherical)", **several)
     same = "loud notes of the pitch class and octave that most instruments share, or any (default: note)"
@@ -71,12 +78,33 @@ def add_space_flags(add: Callable) -> None:
     add("--by", choices=("grid", "gradient"), default="gradient", help=way)
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """Return what reads whole numbers from `least` up."""
+def add_score_flags(add: Callable) -> None:
+    """Add those of music that is written."""
+    steps = {"type": whole(1, MOST_FRAMES), "metavar": "STEPS"}
+    add("-t", "--frames", default=32, help="steps to write, in key_path in each key, of interpolate to read (default: 32)", **steps)
+    add("-c", "--only", default="", metavar="KEY", help="take only seeds of pieces in this key, as training counts it")
+    told = "tell this key, as C, f#, Eb or 'a minor' (default: the key of the seed's piece; without a seed one drawn at random)"
+    add("--key", default="", metavar="KEY", help=told)
+    add("--infer_w", action="store_true", help="tell what the model infers from the seed, instead of a key")
+    add("--discrete_w", action="store_true", help="tell one key, drawn by the weights that --infer_w infers")
+    form = "how a key is told: by the mean weights of its windows in training, or by itself alone (default: mean)"
+    add("--w", choices=("mean", "one_hot"), help=form)
+    add("--use_z_prior", action="store_true", help="draw latents from the prior instead of the posterior of the frame before")
+    own = "steps of a seed; 0 = none, everything from the prior (default: a window of frames; of a model with LSTMs as many as -t)"
+    add("--seed_frames", type=whole(0, MOST_FRAMES), metavar="STEPS", help=own)
+    likely = "by which logits are divided; 0 takes what is most likely (default: 1)"
+    add("--temperature", type=from_0, default=1.0, metavar="X", help=likely)
+    add("--tempo", type=above_0, metavar="QPM", help="quarter notes a minute (default: the piece's own)")
+    add("--keys", nargs="+", default=[], metavar="KEY", help="that music goes through, one after another")
+
+
+def whole(least: int, most: int = 10**9) -> Callable[[str], int]:
+    """Return what reads whole numbers from `least` to `most`."""
+    limits = f"{least} or more" if most == 10**9 else f"{least} to {most}"
 
     def read(text: str) -> int:
-        if not re.fullmatch(r"\d{1,9}", text) or int(text) < least:
-            raise argparse.ArgumentTypeError(f"must be a whole number, {least} or more, not {text[:20]}")
+        if not re.fullmatch(r"\d{1,9}", text) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"must be a whole number, {limits}, not {text[:20]}")
         return int(text)
 
     return read
@@ -86,4 +114,11 @@ def above_0(text: str) -> float:
     """Read a finite number above 0."""
     if not 0 < float(text) < math.inf:
         raise argparse.ArgumentTypeError(f"must be a finite number above 0, not {text}")
+    return float(text)
+
+
+def from_0(text: str) -> float:
+    """Read a finite number, 0 or above."""
+    if not 0 <= float(text) < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a finite number, 0 or more, not {text}")
     return float(text)

@@ -1,6 +1,7 @@
 """The table of systems. A row names the module that holds the system; it is imported when used, so that help is quick."""
 
 import importlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -9,12 +10,15 @@ from models import classifying_config, crossmodal_config, timbre_config
 from models.config import TrainConfig
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from models.base import LatentModel
 
 
 @dataclass(frozen=True)
 class System:
-    """One row: `module` has ``Model(config)`` and ``datasets(config, splits)``, and may have ``baselines(model, **training)``."""
+    """One row: `module` has ``Model(config)`` and ``datasets(config, splits)``, and may have ``baselines(model, **training)``
+    and ``anchors(model, examples)``."""
 
     summary: str
     Config: type[TrainConfig]
@@ -28,6 +32,11 @@ class System:
         """Return the networks that a model is compared with, by name, untrained; `training` are fields of `TrainConfig`."""
         module = self.load()
         return module.baselines(model, **training) if hasattr(module, "baselines") else {}
+
+    def anchors(self, model: "LatentModel", examples: "Iterable[dict[str, Tensor]]") -> "dict[str, LatentModel]":
+        """Return what a model is compared with that needs no training, by name, fitted on examples of the training split."""
+        module = self.load()
+        return module.anchors(model, examples) if hasattr(module, "anchors") else {}
 
 
 SYSTEMS = {

@@ -1,0 +1,69 @@
+"""What models of scores are compared with: nothing but how often each note sounds, in all keys or in each."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from data.piano_roll import Classes, exists
+from data.rolls import KEYS
+from models.classifying_config import KEY
+from models.score import ScoreModel
+
+
+class Rates(ScoreModel):
+    """Notes that sound independently of each other, each at its rate in the training split, in all keys alike."""
+
+    def __init__(self, model: ScoreModel, examples: Iterable[dict[str, Tensor]]):
+        super().__init__()
+        names = tuple(model.config.classes[KEY])
+        self.config, self.latent_shape = model.config, ()
+        self.representations = {**model.representations, KEY: Classes(KEY, names)}
+        self.lag = model.config.lag
+        notes, frames, windows = torch.zeros(len(names), KEYS), torch.zeros(len(names)), torch.zeros(len(names))
+        for batch in examples:
+            roll, key = batch["score"][:, self.lag :], batch[KEY]
+            notes += key.T @ roll.clamp_min(0).sum(1)
+            frames += key.T @ exists(roll).sum(1).float()
+            windows += key.sum(0)
+        self.register_buffer("share", windows / windows.sum())  # of the classes
+        self.register_buffer("logits", self._fitted(notes, frames))  # (K, 88)
+
+    def _fitted(self, notes: Tensor, frames: Tensor) -> Tensor:
+        """Return the logits (K, 88) of notes, with one more frame in which they sound and one in which they do not."""
+        return ((notes.sum(0) + 1) / (frames.sum() - notes.sum(0) + 1)).log().expand(len(frames), -1)
+
+    @property
+    def translations(self) -> list[tuple[str, str]]:
+        """Return the one pair: keys are named."""
+        return [("score", KEY)]
+
+    def transfer(self, x: Tensor, source: str, target: str, condition: Tensor | None = None) -> Tensor:
+        """Return the probabilities (N, K) of the keys of windows."""
+        return (self._log_likelihood(x) + self.share.log()).softmax(1)
+
+    def bound(self, batch: dict[str, Tensor], random: torch.Generator, condition: Tensor | None = None) -> dict[str, Tensor]:
+        """Return minus the log-likelihood of each window, (B,), which is exact here; given its key where that is told."""
+        each = self._log_likelihood(batch["score"])  # (B, K)
+        log = (each + self.share.log()).logsumexp(1) if condition is None else each.gather(1, condition)[:, 0]
+        return {"nll": -log, "log_weight": log}
+
+    def _log_likelihood(self, x: Tensor) -> Tensor:
+        """Return ln p(window | key), (N, K)."""
+        roll = x[:, self.lag :]
+        silent = functional.softplus(self.logits).sum(1)  # (K,), of -ln p of an empty frame
+        return roll.clamp_min(0).sum(1) @ self.logits.T - exists(roll).sum(1, keepdim=True) * silent
+
+
+class NaiveBayes(Rates):
+    """Notes that sound independently of each other, given the key, each at its rate in the windows of that key."""
+
+    def _fitted(self, notes: Tensor, frames: Tensor) -> Tensor:
+        return ((notes + 1) / (frames[:, None] - notes + 1)).log()
+
+
+def anchors(model: ScoreModel, examples: Iterable[dict[str, Tensor]]) -> dict[str, ScoreModel]:
+    """Return them by name, fitted on windows that hold every step of the training split once."""
+    examples = list(examples)
+    return {name: kind(model, examples).to(model.device).eval() for name, kind in (("rates", Rates), ("naive_bayes", NaiveBayes))}
