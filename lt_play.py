@@ -64,8 +64,8 @@ MODES = {
         *("models.play_files", OUT + "input latent_sample seed", BOTH, FILES, (".wav", ".flac", ".aif", ".aiff", ".ogg", ".mp3")),
     ),
     "midi": Mode(
-        "play MIDI files: FILE.wav, FILE.csv, FILE.pdf; for mixtures one MIDI track an instrument, by its name; runs of scores make "
-        "them anew and tell their key: FILE_reconstruction.mid, FILE_reconstruction.wav, FILE.csv, FILE.pdf",
+        "play MIDI files: FILE.wav, FILE.csv, FILE.pdf; for mixtures one MIDI track an instrument, by its name; runs of scores "
+        "make them anew and tell their key: FILE_reconstruction.mid, FILE_reconstruction.wav, FILE.csv, FILE.pdf",
         *("models.play_files", OUT + "input latent_sample seed transposition dynamics", BOTH, FILES, (".mid", ".midi")),
         scores="models.play_pieces",
     ),
@@ -116,7 +116,7 @@ MODES = {
     ),
     "interpolate": Mode(
         "melt two pieces of music into each other, place after place: PIECE_PIECE.mid, .wav, .csv, .pdf",
-        *("models.play_pieces", "output graphs input frames n_steps interp_order tempo", SCORE, "two pieces"),
+        *("models.play_pieces", "output graphs input frames n_steps interp_order temperature tempo seed", SCORE, "two pieces"),
         defaults={"n_steps": 8},
     ),
     "key_path": Mode(

@@ -1,5 +1,6 @@
 """Piano-rolls as sound: frames (T, 88) played on the piano of a SoundFont, and files of them."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +53,15 @@ def perform(
         )
     start, end, pitch = notes_of(frames)
     notes = Notes(start * step, end * step, pitch, np.full(len(pitch), velocity), np.zeros(len(pitch)), [Track("Piano")])
-    sound = SoundFont.load(soundfont).render(notes, sample_rate)
+    sound = _font(soundfont).render(notes, sample_rate)
     silence = np.zeros(max(0, round(seconds * sample_rate) - len(sound)), np.float32)
     return Audio(np.concatenate([sound, silence]), sample_rate)
+
+
+@functools.lru_cache(maxsize=1)
+def _font(path: str | Path | None) -> SoundFont:
+    """Return a SoundFont that remembers the notes it has played."""
+    return SoundFont.load(path)
 
 
 def save(

@@ -4,10 +4,10 @@ Velocity gives loudness by the SoundFont curve, 40 log10(v / 127) dB, and bright
 is one gain for everything, so that notes keep their levels to each other.
 """
 
+import functools
 import hashlib
 import importlib.util
 import logging
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ TAIL = 3.0  # s, the longest release
 FADE = 0.01  # s, at the end of every note
 MAX_NOTE_SECONDS = 300.0
 MAX_SECONDS = 3600.0  # of what is rendered at once
+REMEMBERED = 256  # notes that are not played anew when they come again
 RATES = (1000, 192000)  # Hz
 
 
@@ -35,6 +36,7 @@ class SoundFont:
         self._content = content
         self._bank = Bank(content, path)
         self._zones: dict[tuple[int, int], tuple[Zone, ...]] = {}
+        self._again = functools.lru_cache(maxsize=REMEMBERED)(self.note)
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "SoundFont":
@@ -53,7 +55,7 @@ class SoundFont:
             raise InputError(f"{path}: cannot be read ({error.strerror}); give an .sf2 file") from None
         return cls(content, path)
 
-    @cached_property
+    @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of the file."""
         return hashlib.sha256(self._content).hexdigest()
@@ -132,8 +134,8 @@ class SoundFont:
         for onset, offset, pitch, velocity, track in zip(*(column.tolist() for column in columns), strict=True):
             if programs[track] is None:
                 continue
-            held, drum = min(offset - onset, MAX_NOTE_SECONDS), notes.tracks[track].drum
-            sound = self.note(programs[track], pitch, velocity, held, sample_rate, drum=drum)
+            held, drum = round(min(offset - onset, MAX_NOTE_SECONDS), 6), notes.tracks[track].drum  # rounded, to be found again
+            sound = self._again(programs[track], pitch, velocity, held, sample_rate, drum=drum)
             start = round(onset * sample_rate)
             mix[start : start + len(sound)] += sound
             end = max(end, start + len(sound))

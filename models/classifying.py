@@ -7,6 +7,7 @@ The latent of a window is the K - 1 logits u of the key, if it is inferred, then
 keys are w = softmax([u, 0]).
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from data.excerpts import Excerpts
 from data.piano_roll import Classes, PianoRoll, exists
 from data.representations import Facet
 from data.rolls import KEYS, STEPS
-from data.splits import ALL, SPLITS
+from data.splits import SPLITS
 from models import losses
 from models.base import Losses
 from models.classifying_anchors import anchors as anchors
@@ -27,7 +28,10 @@ from models.classifying_music import drawn, play
 from models.classifying_nets import OUTPUTS, Frames, KeyEncoder, Memory, Sequences, normalise_weights
 from models.losses import Normal
 from models.score import Manner, ScoreModel
+from utils.config import InputError
 from utils.device import generator
+
+log = logging.getLogger(__name__)
 
 SCORE = "score"
 BODIES = {"vae": Frames, "lstm": Sequences}
@@ -269,13 +273,21 @@ def annealed(epoch: int, epochs: int, start: float) -> float:
 
 
 def datasets(config: Config, splits: Sequence[str] = SPLITS) -> Mapping[str, Excerpts]:
-    """Return the windows of each split: all of them to train on, else those that hold every step once."""
-    pieces = config.corpus()
-    shared = (tuple(config.classes[KEY]), config.seq_length, config.lag)
-    found = {}
+    """Return the windows of each split: all of them to train on, else those that hold every step once.
+
+    Raises
+    ------
+    InputError : the corpus cannot be read, or a split has no piece in a key that is told apart.
+    """
+    corpus, classes, found = config.corpus(), tuple(config.classes[KEY]), {}
     for split in splits:
+        pieces = corpus.of(split)
+        known = tuple(piece for piece in pieces if piece.class_of(config.relative_major) in classes)
+        if not known:
+            raise InputError(f"{corpus.root}: of {split}, no piece is in one of the keys {' '.join(classes)}; bring others")
+        if len(known) < len(pieces):
+            log.warning("%s: %d of %s are in keys that the run does not know", corpus.root, len(pieces) - len(known), split)
         training = split == "train"
-        found[split] = Excerpts(
-            pieces.of(ALL if split == ALL else split), *shared, training, config.transpose * training, config.relative_major
-        )
+        shifts = config.transpose if training else 0
+        found[split] = Excerpts(known, classes, config.seq_length, config.lag, training, shifts, config.relative_major)
     return found

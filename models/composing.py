@@ -25,7 +25,13 @@ from utils.device import generator
 log = logging.getLogger(__name__)
 
 CHANCE = 7 / 12  # of notes in key where all pitch classes are equally frequent
-REAL = "real"
+SHOWN = {  # kinds of generated music that are worth hearing beside the piece itself
+    "free": "the model",
+    "free_prior": "the model, latents of the prior",
+    "inferred": "key inferred",
+    "inferred_prior": "key inferred, latents of the prior",
+    "told": "key told",
+}
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ def generated(model: ScoreModel, dataset: Excerpts, wanted: Wanted, seed: int) -
     found = places(model, dataset, wanted, seed)
     music.seeded = len({piece.identity for piece in found.pieces})
     real = [piece.frames for piece in dataset.pieces]
-    music.metrics[f"score_{REAL}"] = _told(real, [dataset.key(piece) for piece in dataset.pieces], dataset.pieces, seed)
+    music.metrics["score_real"] = _told(real, [dataset.key(piece) for piece in dataset.pieces], dataset.pieces, seed)
     for kind, weights, manner in kinds(model, found):
         frames = model.generate(found.roll, wanted.frames, weights, manner, generator(seed, "music", kind))
         scores = _told(frames.cpu().numpy() > 0, found.keys, found.pieces, seed)
@@ -183,8 +189,9 @@ def examples(model: ScoreModel, dataset: Excerpts, wanted: Wanted, number: int, 
     found = places(model, dataset, Wanted(0, wanted.frames, 1), (seed, "examples"))
     order = torch.randperm(len(found.pieces), generator=generator(seed, "examples"))[:number].tolist()
     continued = {
-        kind: model.generate(found.roll, wanted.frames, weights, manner, generator(seed, "examples", kind)).cpu().numpy() > 0
+        SHOWN[kind]: model.generate(found.roll, wanted.frames, weights, manner, generator(seed, "examples", kind)).cpu().numpy() > 0
         for kind, weights, manner in kinds(model, found)
+        if kind in SHOWN
     }
     named = model.key_of(found.roll).argmax(1).tolist() if KEY in model.representations else None
     for count, place in enumerate(order, 1):
@@ -194,7 +201,7 @@ def examples(model: ScoreModel, dataset: Excerpts, wanted: Wanted, number: int, 
         versions: Mapping[str, np.ndarray] = {"the piece": found.after[place]} | {k: v[place] for k, v in continued.items()}
         for version, roll in versions.items():
             whole = np.concatenate([given, roll])
-            path = folder / f"example_{count}_{version.replace(' ', '_')}"
+            path = folder / f"example_{count}_{version.replace(', ', '_').replace(' ', '_')}"
             save(path, whole, piece.steps, piece.tempo, sample_rate=22050)
             example.rolls[version], example.sounds[version] = whole, path.with_name(f"{path.name}.wav")
         yield example

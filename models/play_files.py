@@ -83,14 +83,14 @@ def midi(player: Player, path: Path, target: Path, args: Namespace) -> list[str]
     return [f"{target}{end}" for end in (".wav", ".csv", ".pdf")[: 2 + args.graphs]]
 
 
-def check_beside(path: Path, target: Path) -> None:
-    """Check that results named `target` would replace nothing that lies beside the input `path`.
+def check_beside(path: Path, target: Path, ends: Iterable[str] = RESULTS) -> None:
+    """Check that results named `target`, with these ends, would replace nothing that lies beside the input `path`.
 
     Raises
     ------
     InputError : they would.
     """
-    there = [target.with_name(target.name + end) for end in RESULTS]
+    there = [target.with_name(target.name + end) for end in ends]
     lost = [file for file in there if file.exists() and file.resolve() != path.resolve()]
     if lost and target.resolve().parent == path.resolve().parent:
         raise InputError(f"would replace {lost[0]}, which lies beside it; give another folder with -o")

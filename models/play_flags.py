@@ -26,7 +26,10 @@ def add_flags(add: Callable) -> None:
     add("-o", "--output", type=Path, metavar="DIR", help="folder for the results (default: one in the run, named as the mode)")
     add("-t", "--transposition", type=int, default=0, metavar="SEMITONES", help="transpose by so much (default: 0)")
     add("-d", "--dynamics", default="", metavar="CLASS", help="play everything in this dynamics, given by name or class id")
-    sampled = "1: sample the posterior, once a note or label, in audio once a file, of a score once a window, instead of taking its mean (default: 0)"
+    sampled = (
+        "1: sample the posterior, once a note or label, in audio once a file, of a score once a window, instead of taking its mean "
+        "(default: 0)"
+    )
     add("-s", "--latent_sample", type=int, choices=(0, 1), default=0, help=sampled)
     add("-g", "--graphs", type=int, choices=(0, 1), default=1, help="draw figures (default: 1)")
     add("--griffinlim_iters", default=ITERATIONS, help="iterations of phase retrieval (default: %(default)s)", **number)

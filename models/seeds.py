@@ -30,7 +30,11 @@ class Seed(NamedTuple):
     @property
     def place(self) -> str:
         """Return where it is from, in words."""
-        return f"{self.piece.name}, steps {self.first}-{self.first + len(self.roll) - 1}" if self.piece else "nothing"
+        if not self.piece:
+            return "after nothing"
+        last = self.first + len(self.roll) - 1
+        steps = f"steps {self.first}-{last}" if last > self.first else f"step {last}"
+        return f"after {self.piece.name} in {self.piece.key}, {steps}"
 
 
 NOTHING = Seed(np.zeros((0, KEYS), bool))
@@ -55,12 +59,12 @@ def pieces(model: ScoreModel, given: Sequence[str], split: str = "test") -> tupl
 
 
 def _called(model: ScoreModel, word: str) -> list[Piece]:
-    """Return the pieces of the run's corpus with this name, or of which it is the last part."""
+    """Return the pieces of the run's corpus with this name, or whose names end in it after a slash."""
     try:
         corpus = model.config.corpus()
     except InputError as error:
         raise InputError(f"{word}: no such file or folder, and the run's corpus cannot be read ({error})") from None
-    found = [piece for piece in corpus if word in (piece.name, piece.name.rpartition("/")[2])]
+    found = [piece for piece in corpus if f"/{piece.name}".endswith(f"/{word}")]
     if not found:
         names = list(dict.fromkeys(piece.name for piece in corpus))
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
@@ -110,7 +114,9 @@ def draw(found: Sequence[Piece], number: int, steps: int, least: int, random: to
     enough = rows[:, 2] >= min(steps, least)
     if not enough.any():
         longest = max(map(len, found))
-        raise InputError(f"a seed of {steps} steps is asked for, and the longest piece has {longest}: ask for less by --seed_frames")
+        raise InputError(
+            f"a seed of {steps} steps is asked for, and the longest piece has {longest}: ask for less by --seed_frames"
+        )
     warn("are too short", (found[place] for place in rows[~enough, 0]))
     rows = rows[enough]
     chosen = rows[torch.randint(len(rows), (number,), generator=random).numpy()].tolist()

@@ -2,11 +2,12 @@
 
 import argparse
 import json
+from dataclasses import dataclass
 
 import pytest
 
 from models.crossmodal_config import Config
-from utils.config import InputError, add_flags, merge, read_json, to_json
+from utils.config import InputError, add_flags, merge, option, read_json, to_json
 
 ORIGINAL = {  # the original's flags and defaults, specification section 9
     "frames": ("10", "25"),
@@ -110,3 +111,82 @@ def test_damaged_json_is_an_input_error(tmp_path, text):
 def test_missing_json_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         read_json(tmp_path / "x.json")
+
+
+# -- switches and other names -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Switches:
+    """Options of all kinds that have two states or two names."""
+
+    classify: bool = option(True, "tell apart")
+    predict: bool = option(False, "look ahead")
+    epochs: int = option(3, "passes", also=("num_epochs", "passes"))
+    keys: tuple[str, ...] = option((), "to be in", also=("target_keys",))
+
+
+def switches(*words):
+    parser = argparse.ArgumentParser()
+    add_flags(parser, Switches)
+    return merge(Switches(), vars(parser.parse_args(words)))
+
+
+@pytest.mark.parametrize(
+    ("words", "classify", "predict"),
+    [
+        ("", True, False),
+        ("--no-classify", False, False),
+        ("--predict --classify", True, True),
+        ("--predict --no-predict", True, False),
+    ],
+)
+def test_switches_have_two_flags(words, classify, predict):
+    config = switches(*words.split())
+    assert (config.classify, config.predict) == (classify, predict)
+
+
+def test_switches_that_are_not_given_are_left_out():
+    parser = argparse.ArgumentParser()
+    add_flags(parser, Switches)
+    assert vars(parser.parse_args([])) == {}
+    assert vars(parser.parse_args(["--no-predict"])) == {"predict": False}
+    assert "--no-classify" in parser.format_help() and "tell apart (default: True)" in parser.format_help()
+
+
+@pytest.mark.parametrize("flag", ["--epochs", "--num_epochs", "--passes"])
+def test_a_flag_may_have_other_names(flag):
+    assert switches(flag, "7") == Switches(epochs=7)
+
+
+def test_of_two_names_the_last_wins():
+    assert switches("--epochs", "7", "--num_epochs", "8", "--target_keys", "C", "c") == Switches(epochs=8, keys=("C", "c"))
+
+
+@pytest.mark.parametrize("words", [("--classify", "1"), ("--no-epochs",), ("--classify=true",)])
+def test_switches_take_no_value(words):
+    with pytest.raises(SystemExit):
+        switches(*words)
+
+
+def test_switches_survive_json():
+    config = switches("--no-classify", "--predict")
+    assert json.loads(json.dumps(to_json(config)))["classify"] is False
+    assert merge(Switches(), json.loads(json.dumps(to_json(config)))) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classify": 1}, "--classify takes bool, not 1"),
+        ({"classify": "true"}, "--classify takes bool, not 'true'"),
+        ({"predict": None}, "--predict takes bool, not None"),
+        ({"predict": [True]}, "--predict takes bool"),
+        ({"epochs": True}, "--epochs takes int, not True"),
+        ({"keys": [True]}, "--keys takes str, not True"),
+        ({"num_epochs": 3}, "unknown option 'num_epochs'"),
+    ],
+)
+def test_numbers_are_no_switches_and_switches_no_numbers(changes, message):
+    with pytest.raises(InputError, match=message):
+        merge(Switches(), changes)

@@ -226,3 +226,43 @@ def test_one_group_has_no_interval():
     assert found["groups"] == 1
     assert math.isnan(found["low"])
     assert math.isnan(found["high"])
+
+
+# -- weights ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_mean_is_of_weighted_values():
+    values, group = torch.tensor([1.0, 2.0, 6.0]), torch.arange(3)[:, None]
+    assert Scores(values, group).mean == pytest.approx(3)
+    assert Scores(values, group, torch.tensor([2.0, 1.0, 1.0])).mean == pytest.approx(10 / 4)
+    assert Scores(values, group, torch.full((3,), 7)).mean == pytest.approx(3)
+
+
+def test_estimates_follow_the_weights():
+    values, group = torch.tensor([0.0, 1.0, 4.0, 2.0]), torch.tensor([0, 1, 2, 3])[:, None]
+    plain, equal = (estimate(Scores(values, group, weight), 1) for weight in (None, torch.full((4,), 3.0)))
+    assert equal == pytest.approx(plain)
+    heavy = estimate(Scores(values, group, torch.tensor([1.0, 1.0, 8.0, 1.0])), 1)
+    assert heavy["value"] == pytest.approx(35 / 11)
+    assert (heavy["low"], heavy["high"]) == metrics.bootstrap_interval(
+        values, group, generator(1, "bootstrap"), weight=torch.tensor([1.0, 1.0, 8.0, 1.0])
+    )
+    assert (heavy["n"], heavy["groups"]) == (4, 4)
+
+
+def test_all_right_has_wilson_s_interval_whatever_the_weights():
+    """Weighted means of ones are one but for rounding."""
+    weight = torch.tensor([0.1, 0.2, 0.3, 0.7, 1.3]).double()
+    found = estimate(Scores(torch.ones(5), torch.arange(5)[:, None], weight), 0)
+    assert found["value"] == 1
+    assert found["low"] == pytest.approx(0.5655, abs=1e-4)
+
+
+def test_weights_of_batches_reach_the_scores():
+    weighted = [{**here, "weight": torch.tensor([1.0, 0.0, 0.0])} for here in SOLO]
+    found = observe(Known(NAMED), weighted, CPU)
+    assert found.scores["symbol_to_signal"]["distance"].mean == 10  # the first of each batch; see above
+    assert found.scores["symbol_to_signal"]["distance"].weight.tolist() == [1, 0, 0, 1, 0, 0]
+    votes = found.scores["signal_to_symbol"]["all_vote"]
+    assert votes.weight is None
+    assert means(found)["symbol_to_signal.distance"] == 10

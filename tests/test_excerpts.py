@@ -78,7 +78,10 @@ def test_spellings_of_one_key_are_one_class():
 def shifts_of(data, batch):
     """Return by how much each window was moved."""
     plain = replace(data, transpose=0).batch(torch.arange(len(data)), generator(0))["score"]
-    return [int(a.clamp_min(0).sum(0).argmax()) - int(b.clamp_min(0).sum(0).argmax()) for a, b in zip(batch["score"], plain, strict=True)]
+    return [
+        int(a.clamp_min(0).sum(0).argmax()) - int(b.clamp_min(0).sum(0).argmax())
+        for a, b in zip(batch["score"], plain, strict=True)
+    ]
 
 
 @given(st.integers(1, 11), st.integers(0, 2**31), st.sampled_from([21, 30, 60, 68]))
@@ -162,7 +165,13 @@ def test_fingerprints_follow_the_content():
     frames = PIECES[0].frames.copy()
     frames[3, 3] = True
     base = excerpts()
-    others = [changed(frames=frames), changed(key=Key("G")), changed(identity="z"), changed(frames=frames[:-1]), excerpts(pieces=PIECES[1:])]
+    others = [
+        changed(frames=frames),
+        changed(key=Key("G")),
+        changed(identity="z"),
+        changed(frames=frames[:-1]),
+        excerpts(pieces=PIECES[1:]),
+    ]
     prints = [data.fingerprint() for data in (base, *others)]
     assert len(set(prints)) == 6
     assert base.fingerprint() == changed().fingerprint() == excerpts(5, lag=1).fingerprint()

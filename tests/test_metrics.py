@@ -94,3 +94,31 @@ def test_bootstrap_interval_draws_whole_groups():
     assert again == pytest.approx(once)
     assert once == metrics.bootstrap_interval(values, group, torch.Generator().manual_seed(0))
     assert metrics.bootstrap_interval(torch.full((4,), 2.5), torch.tensor([0, 0, 1, 1]), torch.Generator()) == (2.5, 2.5)
+
+
+def test_weights_count_as_often_as_they_say():
+    """A weight of 3 is three equal values of one group."""
+    values, group, weight = torch.tensor([1.0, 2.0, 5.0, 9.0]), torch.tensor([0, 0, 1, 2]), torch.tensor([1, 3, 2, 1])
+    weighted = metrics.bootstrap_interval(values, group, torch.Generator().manual_seed(0), weight=weight)
+    repeated = metrics.bootstrap_interval(
+        values.repeat_interleave(weight), group.repeat_interleave(weight), torch.Generator().manual_seed(0)
+    )
+    assert weighted == pytest.approx(repeated)
+
+
+@pytest.mark.parametrize("weight", [0.1, 3, 1e6])
+def test_equal_weights_change_nothing(weight):
+    values, group = torch.tensor([1.0, 2.0, 5.0, 9.0, 3.0]), torch.tensor([[0, 5], [0, 6], [1, 5], [2, 7], [2, 5]])
+    plain = metrics.bootstrap_interval(values, group, torch.Generator().manual_seed(0))
+    same = metrics.bootstrap_interval(values, group, torch.Generator().manual_seed(0), weight=torch.full((5,), weight))
+    assert same == pytest.approx(plain)
+
+
+def test_what_has_no_weight_is_as_if_it_were_not_there():
+    """As long as its group has something else."""
+    values, group = torch.tensor([1.0, 2.0, 99.0, 5.0]), torch.tensor([0, 1, 1, 2])
+    weighted = metrics.bootstrap_interval(
+        values, group, torch.Generator().manual_seed(0), weight=torch.tensor([1.0, 1.0, 0.0, 1.0])
+    )
+    keep = torch.tensor([0, 1, 3])
+    assert weighted == pytest.approx(metrics.bootstrap_interval(values[keep], group[keep], torch.Generator().manual_seed(0)))

@@ -3,6 +3,7 @@
 import logging
 import struct
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from data.keys import LABELS, Key
 from data.rolls import from_notes, from_steps
 from data.score_files import Score
 from data.scores import Pieces, read
-from data.splits import split_of
+from data.splits import SPLITS, split_of
 from tests.pieces import SCALE, melody, midi_file, one, piece_in, steps_of
 from utils.config import InputError
 
@@ -254,6 +255,39 @@ def test_classes_are_of_all_splits_with_the_counts_of_train():
     assert list(corpus.classes().items()) == [("A", 1), ("A-", 1), ("B-", 2), ("C", 0), ("F#", 1)]
     assert list(corpus.classes(relative_major=False)) == ["A", "A-", "B-", "F#", "a", "g"]
     assert corpus.pieces[1].class_of() == "B-" and corpus.pieces[1].class_of(False) == "g"
+
+
+def split_pieces(*splits):
+    """Return pieces that differ, each in a split."""
+    pieces = [replace(piece_in("C", [[60 + i]], split), identity=f"song {i}") for i, split in enumerate(splits)]
+    return Pieces(Path("corpus"), tuple(pieces))
+
+
+def test_a_corpus_with_all_splits_stays_as_it_is():
+    corpus = split_pieces("train", "test", "valid", "valid")
+    assert corpus.with_all_splits() is corpus
+
+
+def test_absent_splits_are_made_and_told(caplog):
+    with caplog.at_level(logging.WARNING):
+        whole = split_pieces(*["train"] * 30, "valid", "valid").with_all_splits()
+    by_split = {split: len(whole.of(split)) for split in SPLITS}
+    assert [piece.split for piece in whole][30:] == ["test", "test"]
+    assert by_split["test"] == 2 and by_split["valid"] > 0
+    (line,) = caplog.messages
+    told = f"taken are {by_split['train']} pieces for train, {by_split['valid']} pieces for valid, 2 pieces for test"
+    assert line == f"corpus: gives no part called test; {told}"
+
+
+def test_transposed_copies_are_split_together():
+    whole = split_pieces(*["train"] * 3).with_all_splits().transposed()
+    assert {split: len(whole.of(split)) for split in SPLITS} == dict.fromkeys(SPLITS, 12)
+    assert len({(piece.identity, piece.split) for piece in whole}) == 3
+
+
+def test_too_few_pieces_for_three_splits():
+    with pytest.raises(InputError, match="corpus: 2 different pieces or notes cannot be split in three; bring more"):
+        split_pieces("train", "valid").with_all_splits()
 
 
 # --- round trips
