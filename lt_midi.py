@@ -15,6 +15,7 @@ docs/midi_evaluation.md says what is measured, and what the results mean.
 """
 
 import argparse
+import contextlib
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,8 @@ ONLY = {  # flags that are for runs of one kind
     "recordings": ("midiroot", "suffix", "tuning", "onset_tolerance", "classifier", "griffinlim_iters"),
     "scores": ("draws",),
 }
+Evaluation = tuple[Callable[[Path, Path], Mapping[str, Any]], Callable[[Mapping], str]]  # (run, out) -> total; the table of totals
+OTHER = {"recordings": "scores", "scores": "recordings"}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -108,18 +111,23 @@ def kind(runs: Sequence[Path], args: argparse.Namespace) -> str:
 
     Raises
     ------
-    InputError : some read these, some those, or a flag is not for such runs.
+    InputError : some read these, some those; none is a run; or a flag is not for such runs.
     """
     from models.scored import reads_scores
 
-    found = {run: reads_scores(run) for run in runs}
-    score, other = (next((run for run in runs if found[run] is reads), None) for reads in (True, False))
-    if score and other:
-        raise InputError(f"{score} reads scores, {other} recordings: evaluate them one after the other, each on its own --dataroot")
-    result, wrong = ("scores", "recordings") if score else ("recordings", "scores")
-    given = [f"--{name}" for name in ONLY[wrong] if getattr(args, name) != parser().get_default(name)]
+    found = {}
+    for run in runs:
+        with contextlib.suppress(InputError):  # which is told when the run is loaded
+            found["scores" if reads_scores(run) else "recordings"] = run
+    if not found:
+        reads_scores(runs[0])  # says why
+    if len(found) > 1:
+        named = " and ".join(f"{run} reads {what}" for what, run in found.items())
+        raise InputError(f"--models: {named}; evaluate runs of one kind at a time, each on a --dataroot of its own")
+    ((result, run),) = found.items()
+    given = [f"--{name}" for name in ONLY[OTHER[result]] if getattr(args, name) != parser().get_default(name)]
     if given:
-        raise InputError(f"{', '.join(given)}: only for runs that read {wrong}; leave out, as {score or runs[0]} reads {result}")
+        raise InputError(f"{', '.join(given)}: only for runs that read {OTHER[result]}; leave out, as {run} reads {result}")
     return result
 
 
@@ -141,7 +149,7 @@ def tuning(text: str) -> float | str:
     return cents
 
 
-Evaluation = tuple[Callable[[Path, Path], Mapping[str, Any]], Callable[[Mapping], str]]  # (run, out) -> total; the table of totals
+# -- recordings -------------------------------------------------------------------------------------------------------
 
 
 def on_recordings(args: argparse.Namespace, outs: Sequence[Path], attempts: cli.Attempts) -> Evaluation:

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import peers
+from benchmarks.runs import table
 from data import instruments
 from data.instruments import Note
 from data.notes import pitch_of
@@ -192,12 +193,6 @@ def right_name(note: Note, hertz: float | None) -> tuple[bool, bool]:
 def shown(estimate: Estimate, digits: int = 2) -> str:
     """Write a number with its interval."""
     return "{value:.{d}f} ({low:.{d}f}-{high:.{d}f})".format(**estimate, d=digits)
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Write a Markdown table."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -10,19 +10,16 @@ is that of log magnitudes, a band. Distances are compared by correlation, which 
 """
 
 import argparse
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from benchmarks.runs import run, table
 from models.timbre_config import REGULARIZERS, TRANSFORMS, Config
 from utils import cli
-from utils.config import InputError, read_json
+from utils.config import read_json
 from utils.files import write_json
 from utils.paths import make_folder
 
-ROOT = Path(__file__).resolve().parent.parent
 MINUTES = "minutes.json"
 HEADS = [
     "transform", "regulariser", "nll a band, nats", "spectral distance, dB", "Pearson", "Spearman", "stress-1", "triplets",
@@ -83,26 +80,6 @@ def _cells(found: dict, args: argparse.Namespace) -> list[str]:
     nll = {key: value and value / found["bands"] for key, value in scores["nll"].items()}
     cells = [nll, scores["log_spectral_distance_db"], *(agreement[m] for m in ("pearson", "spearman", "stress1", "triplets"))]
     return [f"{cell['value']:.2f}" + ("" if cell["low"] is None else " ({low:.2f} - {high:.2f})".format(**cell)) for cell in cells]
-
-
-def run(script: str, *argv: object) -> float:
-    """Run a script of the project; return the processor minutes it took.
-
-    Raises
-    ------
-    InputError : it has failed.
-    """
-    before = os.times()
-    done = subprocess.run([sys.executable, script, *map(str, argv)], cwd=ROOT, stdout=subprocess.DEVNULL)
-    if done.returncode:
-        raise InputError(f"{script} {' '.join(map(str, argv))}: ended with exit code {done.returncode}")
-    after = os.times()
-    return (after.children_user - before.children_user + after.children_system - before.children_system) / 60
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of texts as a Markdown table."""
-    return "\n".join("| " + " | ".join(row) + " |" for row in [heads, ["---"] * len(heads), *rows])
 
 
 def main(argv: list[str]) -> int:

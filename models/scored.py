@@ -35,12 +35,14 @@ VOTE = f"{KEY}_vote"
 STEPS = 2**14  # of windows that are evaluated at once, about
 
 
-def reads_scores(run: Path) -> bool | None:
-    """Tell whether the model of a run reads scores; None where that cannot be known, which loading it will explain."""
-    try:
-        system, _ = read_config(run)
-    except InputError:
-        return None
+def reads_scores(run: Path) -> bool:
+    """Tell whether the model of a run reads scores.
+
+    Raises
+    ------
+    InputError : no run, or a damaged configuration.
+    """
+    system, _ = read_config(run)
     return issubclass(SYSTEMS[system].load().Model, ScoreModel)
 
 

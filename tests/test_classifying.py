@@ -28,7 +28,11 @@ def whole(model, n=3, seed=0):
 
 @pytest.mark.parametrize(
     ("changes", "inputs", "history", "targets"),
-    [({}, [0, 1, 2, 3], [], [0, 1, 2, 3]), ({"use_x_prev": True}, [1, 2, 3, 4], [0, 1, 2, 3], [1, 2, 3, 4]), ({"predict_next": True}, [0, 1, 2, 3], [], [1, 2, 3, 4])],
+    [
+        ({}, [0, 1, 2, 3], [], [0, 1, 2, 3]),
+        ({"use_x_prev": True}, [1, 2, 3, 4], [0, 1, 2, 3], [1, 2, 3, 4]),
+        ({"predict_next": True}, [0, 1, 2, 3], [], [1, 2, 3, 4]),
+    ],
     ids=["plain", "use_x_prev", "predict_next"],
 )
 def test_which_frames_are_inputs_history_and_targets(changes, inputs, history, targets):
@@ -86,7 +90,9 @@ def test_weights_are_a_softmax_whose_last_logit_is_zero(u):
     weights = make_model().weights(torch.tensor(u)).double()
     assert weights.sum().item() == pytest.approx(1, abs=1e-6)
     top = max(*u, 0)
-    assert weights.tolist() == pytest.approx([math.exp(v - top) / sum(math.exp(x - top) for x in (*u, 0)) for v in (*u, 0)], abs=1e-3)
+    assert weights.tolist() == pytest.approx(
+        [math.exp(v - top) / sum(math.exp(x - top) for x in (*u, 0)) for v in (*u, 0)], abs=1e-3
+    )
 
 
 @pytest.mark.parametrize("p", [0.0, 0.7, -2.0])
@@ -155,12 +161,14 @@ def test_annealing_by_epochs():
     assert [annealed(e, 0, 0.1) for e in range(2)] == [1, 1]
 
 
-@pytest.mark.parametrize("step", range(0, 10))
+@pytest.mark.parametrize("step", range(10))
 def test_weights_rise_an_epoch_at_a_time(step):
     model = make_model(kl_anneal=3, w_kl_anneal=2, windows=8, batch_size=4)  # 2 steps an epoch
     batch, epoch = whole(model), step // 2
     assert model.config.epoch_steps == 2
-    assert model(batch, step).total.item() == pytest.approx(by_hand(model, batch, min(1, 0.1 + 0.3 * epoch), min(1, epoch / 2)), rel=1e-5)
+    assert model(batch, step).total.item() == pytest.approx(
+        by_hand(model, batch, min(1, 0.1 + 0.3 * epoch), min(1, epoch / 2)), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", ["vae", "lstm"])

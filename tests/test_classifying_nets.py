@@ -53,7 +53,12 @@ def test_other_choices_add_what_they_need():
 
 # -- weights ----------------------------------------------------------------------------------------------------------
 
-VARIANTS = [{**base, "prior": prior, "output": output} for base in EVERY for prior in ("standard", "learned") for output in ("independent", "autoregressive")]
+VARIANTS = [
+    {**base, "prior": prior, "output": output}
+    for base in EVERY
+    for prior in ("standard", "learned")
+    for output in ("independent", "autoregressive")
+]
 
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=ident)
@@ -201,7 +206,10 @@ def test_frames_forget_everything():
 def test_dropout_is_of_training_only(changes):
     model = make_model(**changes, dropout=0.5, intermediate_dim=32)
     x, z, w = rolls(2, model.config.seq_length), torch.randn(2, model.body.n, 3), torch.full((2, model.classes), 1 / 3)
-    for act in (lambda: model.body.infer(x, w, model.body.start(x))[0].mean, lambda: model.body.emit(z, x[..., :0], w, model.body.start(x))[0]):
+    for act in (
+        lambda: model.body.infer(x, w, model.body.start(x))[0].mean,
+        lambda: model.body.emit(z, x[..., :0], w, model.body.start(x))[0],
+    ):
         assert torch.equal(act(), act())
         model.train()
         assert not torch.equal(act(), act())
