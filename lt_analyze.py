@@ -63,6 +63,20 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--n_samples", type=int, default=4, metavar="N", help="latents sampled for each of them (default: 4)")
     add("--projections", nargs="*", default=["pca"], metavar="NAME", help="maps of the latents: pca, umap (default: pca)")
+    add_kinds(result)
+    how = result.add_argument_group("how")
+    add = how.add_argument
+    add("--classifier_epochs", type=int, default=1000, metavar="N", help="most epochs of a baseline (default: 1000)")
+    add("--classifier_bs", type=int, default=64, metavar="N", help="batch size of a baseline (default: 64)")
+    add("--griffinlim_iters", type=int, default=30, metavar="N", help="iterations of phase retrieval (default: 30)")
+    add("--device", default="", help="auto (best available), cpu, cuda or cuda:N (default: cpu)")
+    add("-c", "--cuda", type=int, default=-1, help="number of the GPU, -1 = CPU; the short form of --device (default: -1)")
+    add("--threads", type=int, default=0, help="threads to compute with (default: torch's choice)")
+    return result
+
+
+def add_kinds(result: argparse.ArgumentParser) -> None:
+    """Add the flags of what only some kinds of runs are analysed for."""
     space = result.add_argument_group("the space of instruments, of runs that tell several apart")
     add = space.add_argument
     add("--ratings", default="", metavar="KIND", help="to compare with first: a kind, a study or a CSV (default: the training's)")
@@ -88,15 +102,6 @@ def parser() -> argparse.ArgumentParser:
     add("--draws", type=int, default=50, metavar="N", help="of latents for bounds of the likelihood; 0 = none (default: 50)")
     add("--rounds", type=int, default=5, metavar="N", help="seeds of each piece to go on from; 0 = none (default: 5)")
     add("--frames", type=int, default=32, metavar="N", help="steps that are generated after each (default: 32)")
-    how = result.add_argument_group("how")
-    add = how.add_argument
-    add("--classifier_epochs", type=int, default=1000, metavar="N", help="most epochs of a baseline (default: 1000)")
-    add("--classifier_bs", type=int, default=64, metavar="N", help="batch size of a baseline (default: 64)")
-    add("--griffinlim_iters", type=int, default=30, metavar="N", help="iterations of phase retrieval (default: 30)")
-    add("--device", default="", help="auto (best available), cpu, cuda or cuda:N (default: cpu)")
-    add("-c", "--cuda", type=int, default=-1, help="number of the GPU, -1 = CPU; the short form of --device (default: -1)")
-    add("--threads", type=int, default=0, help="threads to compute with (default: torch's choice)")
-    return result
 
 
 def main(argv: list[str]) -> int:

@@ -41,7 +41,7 @@ class PianoRoll(Representation):
     def compare(self, reference: Tensor, estimate: Tensor) -> dict[str, Tensor]:
         """Return precision, recall and F of the notes of windows, and the share of frames that are wholly right, (N,) each.
 
-        A ratio without notes is 1 where nothing was missed.
+        Precision is 1 where nothing is named, recall where nothing sounds, F where both are so.
         """
         true, named = (x[:, self.lag :] >= EVEN for x in (reference, estimate))
         there = exists(reference[:, self.lag :])

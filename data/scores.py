@@ -101,7 +101,7 @@ class Pieces:
             splits = completed([piece.identity for piece in self.pieces], given)
         except InputError as error:
             raise InputError(f"{self.root}: {error}") from None
-        log.warning("%s: gives no part called %s; %s", self.root, " or ".join(absent), _parts(splits))
+        log.warning("%s: no piece is in %s; %s", self.root, " or ".join(absent), _parts(splits))
         return replace(self, pieces=tuple(replace(piece, split=split) for piece, split in zip(self.pieces, splits, strict=True)))
 
     def classes(self, relative_major: bool = True) -> dict[str, int]:

@@ -24,7 +24,7 @@ from models import losses
 from models.base import Losses
 from models.classifying_anchors import anchors as anchors
 from models.classifying_config import KEY, Config
-from models.classifying_music import drawn, play
+from models.classifying_music import drawn, dreamt, play
 from models.classifying_nets import OUTPUTS, Frames, KeyEncoder, Memory, Sequences, normalise_weights
 from models.losses import Normal
 from models.score import Manner, ScoreModel
@@ -148,7 +148,7 @@ class Model(ScoreModel):
         z = drawn(q, random)
         base, g, _ = self.body.emit(z, parts.history, w, memory)
         p = self._prior(parts.history, w, g, memory, q)
-        logits = self.output(base, parts.targets)
+        logits = self.output(base, parts.targets).float()
         there = parts.there if self.body.n == parts.there.shape[1] else parts.there[:, :1]
         kl, ratio = losses.kl(q, p) * there, (losses.gaussian_nll(q, z) - losses.gaussian_nll(p, z)) * there
         return Explained(losses.bernoulli_nll(logits, parts.targets) * parts.there, kl, ratio, logits)
@@ -224,6 +224,13 @@ class Model(ScoreModel):
             return -(y * functional.log_softmax(_with_last(z[:, : self.logits]), 1)).sum(1)
         parts = self._parts(y)
         return (losses.bernoulli_nll(self._logits_at(z, parts), parts.targets) * parts.there).sum(1) / parts.there.sum(1)
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw `n` latents (n, K - 1 + n Z) from the prior; a learned one is that of music that begins from silence."""
+        u = drawn(self._key_prior(n), generator)
+        if self.config.prior == "standard":
+            return torch.cat([u, super().sample(n, generator)[:, self.logits :]], 1)
+        return torch.cat([u, dreamt(self, self.weights(u), generator).flatten(1)], 1)
 
     # -- bounds and music ---------------------------------------------------------------------------------------------
 

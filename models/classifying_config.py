@@ -18,6 +18,7 @@ KEY = "key"
 BATCH = {"vae": 100, "lstm": 200}  # where none is given
 LENGTH = {"vae": 1, "lstm": 16}
 MOST_SEMITONES = 11
+MOST_LOG_VARIANCE = 30
 LONGEST_WINDOW = 4096  # steps
 
 
@@ -27,9 +28,20 @@ class Config(TrainConfig):
 
     PRESETS: ClassVar[dict[str, dict[str, object]]] = {
         "frames": {"model": "vae", "use_x_prev": True, "latent_dim": 4},
-        "windows": {"model": "lstm", "use_x_prev": True, "latent_dim": 4},
+        "windows": {"model": "lstm", "use_x_prev": True, "latent_dim": 4, "lr": 3e-3},
+        "best": {
+            "model": "lstm",
+            "use_x_prev": True,
+            "prior": "learned",
+            "output": "autoregressive",
+            "latent_dim": 16,
+            "intermediate_dim": 128,
+            "dropout": 0.1,
+            "lr": 3e-3,
+        },
     }
     dbroot: str = option("", "file or folder of pieces; without it Bach's chorales, which music21 has", DATA, also=("train_file",))
+    workers: int = derived(int)  # none: reading scores takes seconds
     step: str = option("quarter", "length of a frame on the score", DATA, tuple(STEPS))
     reading: str = option(
         "sounding", f"the notes of a frame: {'; '.join(f'{k}, {v}' for k, v in READINGS.items())}", DATA, tuple(READINGS)
@@ -90,6 +102,12 @@ class Config(TrainConfig):
             raise InputError("--predict_next and --use_x_prev: take one of them; both tell the frame before what is decoded")
         if max(self.kl_anneal, self.w_kl_anneal) > self.epochs:
             raise InputError(f"--kl_anneal and --w_kl_anneal: must not be longer than the {self.epochs} --epochs")
+        if abs(self.w_log_var_prior) > MOST_LOG_VARIANCE:
+            raise InputError(
+                f"--w_log_var_prior {self.w_log_var_prior:g}: must lie within -{MOST_LOG_VARIANCE} and {MOST_LOG_VARIANCE}"
+            )
+        if self.predict_next and self.model == "vae" and self.seq_length > 1:
+            raise InputError("--predict_next: of a vae, is of single frames; leave out --seq_length, or take --model lstm")
         if self.model == "lstm" and not self.intermediate_dim:
             raise InputError("--intermediate_dim 0: is for --model vae; an LSTM needs units")
         if self.prior == "learned" and self.model == "vae" and not (self.classify or self.use_x_prev):
@@ -105,8 +123,8 @@ class Config(TrainConfig):
 
     @property
     def settled(self) -> int:
-        """Return the epochs of annealing: only after them is one the best."""
-        return max(self.kl_anneal, self.w_kl_anneal)
+        """Return the epochs of annealing: only after them, or at the very end, is one the best."""
+        return min(max(self.kl_anneal, self.w_kl_anneal), self.epochs - 1)
 
     @property
     def epoch_steps(self) -> int:

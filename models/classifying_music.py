@@ -65,6 +65,16 @@ def _sequence(model, seed: Tensor, count: int, w: Tensor, manner: Manner, random
         yield last
 
 
+def dreamt(model, w: Tensor, random: torch.Generator | None) -> Tensor:
+    """Draw the latents (N, n, Z) of a window that begins after silence, in keys with the weights `w` (N, K), from the prior."""
+    body, memory, last, latents = model.body, model.body.start(w), w.new_zeros(len(w), 1, KEYS), []
+    for _ in range(body.n):
+        latents.append(_new(model, last, w, memory, random))
+        base, _, memory = body.emit(latents[-1], _history(model, last), w, memory)
+        last = model.frames(base, 1.0, random)[:, -1:]
+    return torch.cat(latents, 1)
+
+
 def _history(model, frames: Tensor) -> Tensor:
     """Return what the decoder is told of the frames before, nothing where it is told nothing."""
     return frames if model.config.use_x_prev else frames[..., :0]

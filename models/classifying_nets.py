@@ -52,7 +52,7 @@ class Head(nn.Module):
 
     def forward(self, h: Tensor) -> Normal:
         """Return the Gaussian (..., outputs) that `h` (..., inputs) stands for."""
-        return Normal(self.mean(h), self.log_variance(h).exp())
+        return Normal(self.mean(h).float(), self.log_variance(h).float().exp())
 
 
 class KeyEncoder(nn.Module):

@@ -174,7 +174,7 @@ def interpolate(player: Player, folder: Path, args: Namespace) -> list[str]:
 
 
 def _drawn(model: LatentModel, z: Tensor, args: Namespace) -> Tensor:
-    """Return windows (W, lag + T, 88) of latents (W, Z), always drawn by the same numbers: only what the latents change, changes."""
+    """Return windows (W, lag + T, 88) of latents (W, Z), drawn by the same numbers: only what latents change, changes."""
     device.seed(args.seed, "interpolate")
     return model.decode(z, SCORE, temperature=args.temperature)
 

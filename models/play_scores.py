@@ -49,9 +49,9 @@ def sample(player: Player, folder: Path, args: Namespace) -> list[str]:
     """Write pieces that go on from seeds drawn at random, all of them together."""
     model, random = player.model, generator(args.seed, "sample")
     _check_flags(model, args)
-    number = args.n_generations
+    number, long = args.n_generations, model.seed_steps(args.frames) if args.seed_frames is None else args.seed_frames
+    check_length(number * (args.frames + long), "-n, -t or --seed_frames")
     drawn = [NOTHING] * number if args.seed_frames == 0 else _seeds(model, _fitting(model, args), number, args, random)
-    check_length(number * (args.frames + max(len(seed.roll) for seed in drawn)), "-n or -t")
     steps = model.representations[SCORE].quarter
     paces = [pace(args.tempo, seed.piece, max(args.frames, len(seed.roll)), steps) for seed in drawn]
     telling = _tell(player, drawn, args, random)
@@ -81,11 +81,10 @@ def _check_flags(model: ScoreModel, args: Namespace) -> None:
     """Raise an InputError where flags do not go together, or not with this run."""
     told = {"--key": args.key, "--infer_w": args.infer_w, "--discrete_w": args.discrete_w, "--w": args.w}
     of_seeds = {"--infer_w": args.infer_w, "--only": args.only, "--input": args.input}
-    given = [flag for flag, value in told.items() if value]
+    given, untold = [flag for flag, value in told.items() if value], not told_keys.knows_keys(model)
     lost = [flag for flag, value in of_seeds.items() if value and args.seed_frames == 0]
     wrong = {
-        f"{' '.join(given)}: this run was trained with --no-classify, and is told no key": given
-        and not told_keys.knows_keys(model),
+        f"{' '.join(given)}: this run was trained with --no-classify, and is told no key": given and untold,
         "--discrete_w: draws from what is inferred; give --infer_w, too": args.discrete_w and not args.infer_w,
         "--key and --infer_w: a key is either told or inferred; take one of them": args.key and args.infer_w,
         "--w and --infer_w: what is inferred has its own weights; --discrete_w draws one key of it": args.w and args.infer_w,

@@ -1,7 +1,8 @@
 """What a model of scores makes of pieces that it may not know: bounds, reconstructions and keys, by piece and of all together."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +86,12 @@ class Scored:
     rebuilt: np.ndarray  # (T, 88) bool
     named: tuple[str, ...] = ()  # keys of windows, where the model infers any
     best: tuple[str, float] | None = None  # the key that weighs most in the mean of windows, and that weight
-    scores: Mapping[str, Mapping[str, Tensor]] | None = None  # section -> score -> (W,); without `OF_KEYS` in an unknown key
+    scores: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)  # section -> score -> (W,); `OF_KEYS` in known keys
 
     @property
     def right(self) -> bool | None:
         """Tell whether its key is named right; None where there is nothing to name, or not known by the model."""
-        return self.best[0] == self.label if self.scores and TO_KEY in self.scores else None
+        return self.best[0] == self.label if self.best and TO_KEY in self.scores else None
 
 
 # -- one piece after another ------------------------------------------------------------------------------------------
@@ -101,8 +102,8 @@ def score(model: ScoreModel, pieces: Sequence[Piece], draws: int, seed: int) -> 
 
     Many windows are evaluated at once, so what bounds draw for a piece depends on the pieces before it.
     """
-    config = model.config
-    for number, some in enumerate(_together(pieces, config.seq_length)):
+    config, count = model.config, itertools.count()
+    for some in _together(pieces, config.seq_length):
         labels = [piece.class_of(config.relative_major) for piece in some]
         excerpts = Excerpts(
             tuple(_in_a_known_key(some, labels, config.classes[KEY])),
@@ -112,7 +113,8 @@ def score(model: ScoreModel, pieces: Sequence[Piece], draws: int, seed: int) -> 
             relative_major=config.relative_major,
         )
         rows = torch.arange(len(excerpts)).split(max(1, STEPS // config.seq_length))
-        parts = [_windows(model, excerpts.batch(part, generator(seed)), draws, (seed, number, i)) for i, part in enumerate(rows)]
+        batches = (excerpts.batch(part, generator(seed)) for part in rows)
+        parts = [_windows(model, batch, draws, (seed, "bounds", next(count))) for batch in batches]
         whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         for place, (piece, label) in enumerate(zip(some, labels, strict=True)):
             own = excerpts.rows[:, 0] == place
@@ -146,7 +148,7 @@ def _windows(model: ScoreModel, batch: dict[str, Tensor], draws: int, seeds: tup
     for section, label in BOUNDS.items():
         if not label or told_keys.knows_keys(model):
             told = here[label].argmax(-1)[:, None] if label else None
-            random = generator(*seeds, "bounds")
+            random = generator(*seeds)
             terms = window_bounds([model.bound(here, random, told) for _ in range(draws)])
             result |= {(section, name): values.cpu() / batch["weight"] for name, values in terms.items()}
     for section, found_there in observe(model, [batch], model.device).scores.items():

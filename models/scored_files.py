@@ -9,9 +9,11 @@ import numpy as np
 from data.performance import TEMPOS, save
 from models.aligned_summary import flat
 from models.scored import Scored
+from utils.config import InputError
 from utils.paths import make_folder
 from utils.roll_figures import rolls
 
+SAMPLE_RATE = 22050  # Hz, enough for a piano
 COLUMNS = {  # of the table on stdout -> number of a summary; {} is how many draws there are
     "pieces": "pieces",
     "steps": "steps",
@@ -29,16 +31,24 @@ COLUMNS = {  # of the table on stdout -> number of a summary; {} is how many dra
 def draw(one: Scored, path: Path) -> None:
     """Draw a piece above what the model makes of it, with the notes in the piece's key in one colour, all others in another."""
     piece = one.piece
-    source = "the file's" if piece.given else "by its profile"
-    made = f", heard as {one.best[0]} ({one.best[1]:.2f})" if one.best else ""
-    titles = (f"{piece.name}, {piece.key} ({source})", f"reconstruction{made}")
+    source = "as the file tells" if piece.given else "by its profile"
+    named = f", in {one.best[0]} by the run (weight {one.best[1]:.2f})" if one.best else ""
+    titles = (f"{piece.name}, in {piece.key} {source}", f"reconstruction{named}")
     make_folder(path.parent)
     rolls(list(zip(titles, (piece.frames, one.rebuilt), strict=True)), [path], piece.steps, [piece.key.scale] * 2)
 
 
 def resynthesise(one: Scored, path: Path) -> None:
-    """Write a reconstruction as MIDI and as sound, `path` with .mid and .wav, in the tempo of the piece."""
-    save(path, one.rebuilt, one.piece.steps, float(np.clip(one.piece.tempo, *TEMPOS)), sample_rate=22050)
+    """Write a reconstruction as MIDI and as sound, `path` with .mid and .wav, in the tempo of the piece.
+
+    Raises
+    ------
+    InputError : it lasts longer than can be played, or cannot be written.
+    """
+    try:
+        save(path, one.rebuilt, one.piece.steps, float(np.clip(one.piece.tempo, *TEMPOS)), sample_rate=SAMPLE_RATE)
+    except InputError as error:
+        raise InputError(f"{one.piece.name}: {error}") from None
 
 
 def table(rows: Mapping[str, Mapping[str, Any]], draws: int) -> str:

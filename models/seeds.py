@@ -104,20 +104,17 @@ def draw(found: Sequence[Piece], number: int, steps: int, least: int, random: to
 
     Parameters
     ----------
-    least : steps of a seed; pieces that are shorter are left out with a warning.
+    least : steps of a seed, `steps` at most; pieces that are shorter are left out with a warning.
 
     Raises
     ------
-    InputError : no piece is long enough.
+    InputError : no piece is that long.
     """
     rows = windows(found, steps)
-    enough = rows[:, 2] >= min(steps, least)
+    enough = rows[:, 2] >= least
     if not enough.any():
-        longest = max(map(len, found))
-        raise InputError(
-            f"a seed of {steps} steps is asked for, and the longest piece has {longest}: ask for less by --seed_frames"
-        )
-    warn("are too short", (found[place] for place in rows[~enough, 0]))
+        raise InputError(f"a seed takes {least} steps, and the longest piece has {max(map(len, found))}: give longer pieces")
+    warn(f"have less than {least} steps", (found[place] for place in rows[~enough, 0]))
     rows = rows[enough]
     chosen = rows[torch.randint(len(rows), (number,), generator=random).numpy()].tolist()
     return [Seed(found[place].frames[first : first + length], found[place], first) for place, first, length in chosen]

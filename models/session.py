@@ -127,7 +127,7 @@ def _test(trainer: Trainer, dataset: Dataset) -> dict[str, float]:
     """Return the scores of the best weights on the test split, and write them into the run."""
     best = trainer.run / BEST
     if not best.exists():
-        log.warning("no epoch was finished, so these are scores of the last weights; give more time with --resume %s", trainer.run)
+        log.warning("no epoch counts as the best yet, so these are scores of the last weights; go on with --resume %s", trainer.run)
     else:
         load_weights(trainer.model, read_weights(best), best)
     result = means(observe(trainer.model.eval(), passes(dataset, 1, 0), trainer.device))

@@ -24,9 +24,17 @@ def names(model: ScoreModel) -> tuple[str, ...]:
 
 
 def seen(model: ScoreModel) -> list[str]:
-    """Return the labels of the keys that training has seen: the mean weights of others are still uniform."""
+    """Return the labels of the keys that training has seen: the mean weights of others are still uniform.
+
+    Raises
+    ------
+    InputError : there are none.
+    """
     moved = (model.usual - 1 / len(model.usual)).abs().amax(1) > MOVED
-    return [name for name, there in zip(names(model), moved.tolist(), strict=True) if there]
+    found = [name for name, there in zip(names(model), moved.tolist(), strict=True) if there]
+    if not found:
+        raise InputError("training has not seen any key yet: wait until it has, or take --infer_w")
+    return found
 
 
 def asked(model: ScoreModel, text: str) -> str:
@@ -39,7 +47,7 @@ def asked(model: ScoreModel, text: str) -> str:
     key = Key.parse(text)
     label = (key.relative_major if model.config.relative_major else key).plain.label
     if label not in (known := seen(model)):
-        raise InputError(f"{text}: this run has not seen that key in training; it knows {' '.join(known) or 'none'}")
+        raise InputError(f"{text}: this run has not seen that key in training; it knows {' '.join(known)}")
     return label
 
 

@@ -13,7 +13,14 @@ from models.systems import SYSTEMS
 
 ROOT = Path(__file__).parent.parent
 FLOORS = ("utils", "data", "models")  # from the ground up; the scripts stand on top
-GROUND = {"models.config", "models.base", "models.sound", "models.score", "models.layers", "models.losses"}  # what systems and training stand on
+GROUND = {
+    "models.config",
+    "models.base",
+    "models.sound",
+    "models.score",
+    "models.layers",
+    "models.losses",
+}  # what systems and training stand on
 STANDS_ON = {"latent_constraint": {"musicvae"}}  # systems built on another system
 DEFAULT = ("lt_train.py", "crossmodal")  # the one system that a script may name
 UNPICKLERS = {"data.safe_pickle"}  # subclasses of Unpickler that know nothing but what their file allows

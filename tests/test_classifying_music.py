@@ -48,12 +48,11 @@ def played(model, seed, steps, told=None, manner=Manner(), random="x"):
 @pytest.mark.parametrize("prior", ["standard", "learned"])
 def test_frames_of_keys_that_sound_or_not(changes, manner, prior):
     model = lively(**changes, prior=prior, seq_length=4)
-    for seed_steps in (0, 1, 4, 6):
-        for told in (None, told_for(model, 2), told_for(model, 2, 7)):
-            frames = played(model, rolls(2, seed_steps), 7, told, manner)
-            assert frames.shape == (2, 7, 88)
-            assert set(frames.unique().tolist()) <= {0, 1}
-            assert torch.equal(frames, played(model, rolls(2, seed_steps), 7, told, manner))
+    for seed_steps, told in ((0, None), (1, told_for(model, 2)), (4, None), (6, told_for(model, 2, 7))):
+        frames = played(model, rolls(2, seed_steps), 7, told, manner)
+        assert frames.shape == (2, 7, 88)
+        assert set(frames.unique().tolist()) <= {0, 1}
+        assert torch.equal(frames, played(model, rolls(2, seed_steps), 7, told, manner))
 
 
 @pytest.mark.parametrize("changes", EVERY, ids=ident)

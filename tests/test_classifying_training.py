@@ -83,9 +83,9 @@ def test_what_a_run_knows_of_its_corpus(train):
 
 
 def test_figures(train):
-    folder, _ = train("--epochs 1 --plot_epochs 100 --plot_latentspace 1 --plot_statistics 1")
+    folder, _ = train("--epochs 1 --plot_epochs 100 --plot_latentspace 1")
     drawn = {p.name for p in (folder / "figures").iterdir()}
-    assert drawn == {"history.pdf", "translations_end.pdf", "latents_key_end.png", "use_score_key_end.png"}
+    assert drawn == {"history.pdf", "translations_end.pdf", "latents_key_end.png"}
 
 
 def test_flags_of_the_program_are_understood(train, music, tmp_path):
@@ -143,11 +143,9 @@ def test_minor_keys_of_their_own(train, tmp_path):
     assert config.classes == {"key": sorted(MAJOR)}
 
 
-def test_it_learns(train, tmp_path):
-    root = make_music(tmp_path / "more", pieces=8)
-    words = "--epochs 15 --lr 3e-2 --intermediate_dim 32 --latent_dim 4 --model vae --seq_length 1"
-    folder, scores = train(words, root=root)
-    assert scores["score_to_score.f_measure"] > 0.8
+def test_it_learns(train):
+    folder, scores = train("--epochs 40 --lr 3e-2 --intermediate_dim 32 --latent_dim 4 --model vae --seq_length 1")
+    assert scores["score_to_score.f_measure"] > 0.75
     assert scores["score_to_key.key"] > 0.9
     usual = load_run(folder).usual
     assert (usual.argmax(1) == torch.arange(3)).all()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.excerpts import Excerpts
@@ -84,6 +84,7 @@ def shifts_of(data, batch):
     ]
 
 
+@settings(max_examples=40)
 @given(st.integers(1, 11), st.integers(0, 2**31), st.sampled_from([21, 30, 60, 68]))
 def test_notes_and_key_move_together_within_the_piano(semitones, seed, lowest):
     pieces = [piece("C", 4, lowest=lowest), piece("e", 3, lowest=lowest)]

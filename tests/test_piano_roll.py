@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.piano_roll import BEYOND, Classes, PianoRoll, exists
@@ -66,6 +66,7 @@ def test_windows_without_notes(true, named, scores):
     assert compared(roll(true), roll(named)) == scores
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 2**31), st.integers(1, 5), st.floats(0, 0.3))
 def test_the_f_measure_is_the_harmonic_mean(seed, steps, density):
     reference, estimate = rolls(3, steps, seed, density), rolls(3, steps, seed + 1, 0.2)
@@ -106,6 +107,7 @@ def test_polls_are_of_mean_probabilities():
     assert (right.tolist(), groups.tolist()) == ([0, 1], [9, 7])  # in the order of item.unique()
 
 
+@settings(max_examples=40)
 @given(st.permutations(range(6)))
 def test_polls_do_not_depend_on_order(order):
     random = torch.Generator().manual_seed(0)

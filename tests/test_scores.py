@@ -276,7 +276,7 @@ def test_absent_splits_are_made_and_told(caplog):
     assert by_split["test"] == 2 and by_split["valid"] > 0
     (line,) = caplog.messages
     told = f"taken are {by_split['train']} pieces for train, {by_split['valid']} pieces for valid, 2 pieces for test"
-    assert line == f"corpus: gives no part called test; {told}"
+    assert line == f"corpus: no piece is in test; {told}"
 
 
 def test_transposed_copies_are_split_together():
