@@ -30,7 +30,7 @@ def bounds(model: ScoreModel, examples: Iterable[dict[str, Tensor]], draws: int,
         here = on_device(batch, model.device)
         told = here[label].argmax(-1)[:, None] if label else None
         random = generator(seed, "bounds", number)
-        for name, values in _window_bounds([model.bound(here, random, told) for _ in range(draws)]).items():
+        for name, values in window_bounds([model.bound(here, random, told) for _ in range(draws)]).items():
             parts.setdefault(name, []).append(values.cpu())
         for name in ("group", "weight"):
             parts.setdefault(name, []).append(batch[name])
@@ -39,7 +39,7 @@ def bounds(model: ScoreModel, examples: Iterable[dict[str, Tensor]], draws: int,
     return {name: estimate(Scores(values / steps, group, steps), seed) for name, values in whole.items()}
 
 
-def _window_bounds(drawn: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+def window_bounds(drawn: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Return the bounds and terms of windows, (B,) each, of draws of their terms."""
     terms = {name: torch.stack([draw[name] for draw in drawn]).double() for name in drawn[0]}  # (draws, B)
     weights = terms.pop("log_weight")

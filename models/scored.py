@@ -17,7 +17,7 @@ from data.piano_roll import EVEN, exists
 from data.scores import SUFFIXES, Piece
 from data.windows import covering
 from models import told_keys
-from models.bounds import _window_bounds as window_bounds
+from models.bounds import window_bounds as window_bounds
 from models.epochs import on_device
 from models.evaluation import Scores, estimate, observe, translation
 from models.runs import read_config
