@@ -183,16 +183,24 @@ class Model(ScoreModel):
         """Return the weights (N, K) of keys and the latents (N, n, Z) of frames in latents (N, K - 1 + n Z)."""
         return self.weights(latents[:, : self.logits]), latents[:, self.logits :].unflatten(1, (self.body.n, -1))
 
-    def decode(self, z: Tensor, target: str, condition: Tensor | None = None, temperature: float = 0.0) -> Tensor:
+    def decode(
+        self,
+        z: Tensor,
+        target: str,
+        condition: Tensor | None = None,
+        temperature: float = 0.0,
+        before: Tensor | None = None,
+    ) -> Tensor:
         """Return windows (N, lag + T, 88), or weights of keys (N, K), for latents (N, K - 1 + n Z).
 
-        A window begins after silence; where the decoder is told the frame before, it is the one that it has decoded itself.
+        A window begins after the frames `before` (N, lag, 88), or silence; where the decoder is told the frame before, it is the
+        one that it has decoded itself.
         """
         w, latents = self.split(z)
         if target == KEY:
             return w
         config, memory = self.config, self.body.start(z)
-        frames = [z.new_zeros(len(z), config.lag, KEYS)]
+        frames = [z.new_zeros(len(z), config.lag, KEYS) if before is None else before]
         for step in range(self.body.n):
             before = frames[-1][:, -1:] if config.use_x_prev else z.new_zeros(len(z), 1, 0)
             base, _, memory = self.body.emit(latents[:, step : step + 1], before, w, memory)

@@ -34,9 +34,10 @@ class Config(TrainConfig):
             "use_x_prev": True,
             "prior": "learned",
             "output": "autoregressive",
+            "shortcuts": True,
             "latent_dim": 16,
             "intermediate_dim": 128,
-            "dropout": 0.1,
+            "dropout": 0.3,
             "lr": 3e-3,
         },
     }
@@ -77,6 +78,7 @@ class Config(TrainConfig):
         MODEL,
         ("independent", "autoregressive"),
     )
+    shortcuts: bool = option(False, "let what follows an LSTM see its inputs, too, past its memory", MODEL)
     dropout: float = option(0.0, "share of hidden units left out in training", MODEL, minimum=0)
 
     class_weight: float = option(1.0, "weight of the classification loss", LOSSES, minimum=0)
@@ -110,6 +112,8 @@ class Config(TrainConfig):
             raise InputError("--predict_next: of a vae, is of single frames; leave out --seq_length, or take --model lstm")
         if self.model == "lstm" and not self.intermediate_dim:
             raise InputError("--intermediate_dim 0: is for --model vae; an LSTM needs units")
+        if self.shortcuts and self.model == "vae":
+            raise InputError("--shortcuts: are past LSTMs; take --model lstm")
         if self.prior == "learned" and self.model == "vae" and not (self.classify or self.use_x_prev):
             raise InputError("--prior learned: has nothing to learn from; add --classify or --use_x_prev")
         if self.dropout >= 1:

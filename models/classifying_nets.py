@@ -144,14 +144,20 @@ class Sequences(nn.Module):
         super().__init__()
         width, size, lag = config.intermediate_dim, config.latent_dim, KEYS * config.use_x_prev
         self.length, self.n = 1, config.seq_length
+        self.shortcuts = config.shortcuts
         self.encoder = Recurrent(KEYS + told, width)
-        self.posterior = Head(width, size, narrow)
         self.decoder = Recurrent(lag + size + told, width)
-        self.output = narrow(width, KEYS)
-        self.dropout = nn.Dropout(config.dropout)
+        self.encode_hidden, wide = self._hidden(width, KEYS + told, config.dropout)
+        self.posterior = Head(wide, size, narrow)
+        self.decode_hidden, wide = self._hidden(width, lag + size + told, config.dropout)
+        self.output = narrow(wide, KEYS)
         if config.prior == "learned":
             self.prior_hidden, wide = hidden(width + lag + told, width, config.dropout)
             self.prior = Head(wide, size, narrow)
+
+    def _hidden(self, width: int, inputs: int, dropout: float) -> tuple[nn.Module, int]:
+        """Return what stands behind an LSTM, and its width: nothing, or a rectified layer that sees the LSTM's inputs, too."""
+        return hidden(width + inputs, width, dropout) if self.shortcuts else (nn.Dropout(dropout), width)
 
     def start(self, x: Tensor) -> Memory:
         """Return the memory before the first of `x` (B, ...)."""
@@ -159,8 +165,12 @@ class Sequences(nn.Module):
 
     def infer(self, x: Tensor, w: Tensor, memory: Memory) -> tuple[Normal, Memory]:
         """Return q(z_t | x_1 .. x_t, w), (B, T, Z), for `x` (B, T, 88) and `w` (B, K)."""
-        outputs, state = self.encoder(torch.cat([x, along(w, x)], 2), memory.inferring)
-        return self.posterior(self.dropout(outputs)), memory._replace(inferring=state)
+        given = torch.cat([x, along(w, x)], 2)
+        outputs, state = self.encoder(given, memory.inferring)
+        return self.posterior(self.encode_hidden(self._beside(outputs, given))), memory._replace(inferring=state)
+
+    def _beside(self, outputs: Tensor, given: Tensor) -> Tensor:
+        return torch.cat([outputs, given], 2) if self.shortcuts else outputs
 
     def expect(self, history: Tensor, w: Tensor, memory: Memory) -> Normal:
         """Return the learned p(z_t | all before, w), (B, 1, Z), of the next frame; `history` (B, 1, 88) is the frame before it."""
@@ -171,8 +181,9 @@ class Sequences(nn.Module):
 
     def emit(self, z: Tensor, history: Tensor, w: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Memory]:
         """Return logits (B, T, 88), and the outputs (B, T, H) of the LSTM, for latents (B, T, Z)."""
-        g, state = self.decoder(torch.cat([history, z, along(w, z)], 2), memory.decoding)
-        return self.output(self.dropout(g)), g, memory._replace(decoding=state)
+        given = torch.cat([history, z, along(w, z)], 2)
+        g, state = self.decoder(given, memory.decoding)
+        return self.output(self.decode_hidden(self._beside(g, given))), g, memory._replace(decoding=state)
 
     def expect_all(self, history: Tensor, w: Tensor, g: Tensor, memory: Memory) -> Normal:
         """Return the learned priors of all latents of a window, (B, T, Z), of what `emit` remembered of those before."""

@@ -112,7 +112,7 @@ def remade(player: Player, piece: Piece) -> Remade:
     x, steps = (tensor.to(player.device) for tensor in windows_of(model, piece))
     if player.sample:
         z = player.latents(x, SCORE, range(len(x)))
-        windows, weights = model.decode(z, SCORE), _weights(model, z)
+        windows, weights = model.decode(z, SCORE, before=x[:, : model.representations[SCORE].lag]), _weights(model, z)
     else:
         windows = model.transfer(x, SCORE, SCORE)
         weights = model.transfer(x, SCORE, told_keys.KEY) if told_keys.knows_keys(model) else None
@@ -174,9 +174,16 @@ def interpolate(player: Player, folder: Path, args: Namespace) -> list[str]:
 
 
 def _drawn(model: LatentModel, z: Tensor, args: Namespace) -> Tensor:
-    """Return windows (W, lag + T, 88) of latents (W, Z), drawn by the same numbers: only what latents change, changes."""
+    """Return windows (W, lag + T, 88) of latents (W, Z), each following the one before.
+
+    They are drawn by the same numbers for all latents: only what latents change, changes.
+    """
     device.seed(args.seed, "interpolate")
-    return model.decode(z, SCORE, temperature=args.temperature)
+    windows, before, lag = [], None, model.representations[SCORE].lag
+    for latent in z.split(1):
+        windows.append(model.decode(latent, SCORE, temperature=args.temperature, before=before))
+        before = windows[-1][:, windows[-1].shape[1] - lag :]
+    return torch.cat(windows)
 
 
 def _two(model: LatentModel, args: Namespace) -> list[Piece]:
