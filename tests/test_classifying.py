@@ -353,3 +353,27 @@ def test_names_lags_and_settling():
     assert Config().title() == "classifying__cl_lstm__chorales"
     assert [Config(**lag).lag for lag in LAGS] == [0, 1, 1]
     assert [Config(kl_anneal=a, w_kl_anneal=b).settled for a, b in ((0, 0), (3, 1), (1, 4))] == [0, 3, 4]
+
+
+@pytest.mark.parametrize("changes", EVERY, ids=ident)
+@pytest.mark.parametrize("prior", ["standard", "learned"])
+def test_latents_of_the_prior(changes, prior):
+    model = make_model(**changes, use_x_prev=True, prior=prior, w_log_var_prior=-4.0)
+    z = model.sample(2000, generator("x"))
+    assert z.shape == (2000, *model.latent_shape) and torch.equal(z, model.sample(2000, generator("x")))
+    logits, latents = z[:, : model.logits], z[:, model.logits :]
+    if model.logits:
+        assert torch.allclose(logits.std(0), torch.full((model.logits,), 0.1353), rtol=0.1)  # e^-2
+    if prior == "standard":
+        assert torch.allclose(latents.std(0), torch.ones(1), rtol=0.1)
+    elif model.logits:  # else the first latent knows nothing, and its prior is still the standard normal
+        assert not torch.allclose(latents.mean(0), torch.zeros(1), atol=0.05)
+
+
+def test_windows_follow_what_is_before():
+    model = make_model(use_x_prev=True)
+    z = model.sample(3, generator("x"))
+    before = rolls(3, 1, 0)
+    silent, other = model.decode(z, "score"), model.decode(z, "score", before=before)
+    assert not silent[:, 0].any() and torch.equal(other[:, :1], before)
+    assert torch.equal(silent, model.decode(z, "score", before=torch.zeros(3, 1, 88)))

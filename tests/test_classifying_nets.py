@@ -58,7 +58,7 @@ VARIANTS = [
     for base in EVERY
     for prior in ("standard", "learned")
     for output in ("independent", "autoregressive")
-]
+] + [{"model": "lstm", "classify": told, "prior": "learned", "shortcuts": True} for told in (True, False)]
 
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=ident)
@@ -126,9 +126,11 @@ def test_one_bias_makes_the_same_lstm_as_two():
     assert torch.allclose(state[0], h, atol=1e-6) and torch.allclose(state[1], c, atol=1e-6)
 
 
-@pytest.fixture(params=[True, False], ids=["classify", "plain"])
+@pytest.fixture(params=[(True, False), (False, False), (True, True)], ids=["classify", "plain", "shortcuts"])
 def body(request):
-    return make_model(model="lstm", classify=request.param, use_x_prev=True, prior="learned", seq_length=6).body
+    classify, shortcuts = request.param
+    options = {"use_x_prev": True, "prior": "learned", "seq_length": 6, "shortcuts": shortcuts}
+    return make_model(model="lstm", classify=classify, **options).body
 
 
 def heard(body, seed=0):

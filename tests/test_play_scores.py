@@ -255,7 +255,7 @@ def test_the_ends_are_the_pieces_themselves(run, tmp_path, order, monkeypatch):
     monkeypatch.setattr(Model, "decode", noting)
     flags = ("--n_steps", 4, "-t", 6, "--interp_order", order, "-g", 0, "-o", tmp_path)
     assert play("interpolate", run, "-i", song(run), song(run, 63), *flags) == 0
-    points = torch.stack([z for target, z in decoded if target == "score"])
+    points = torch.cat([z for target, z in decoded if target == "score"]).unflatten(0, (4, -1))
     model = load_run(run)
     for point, tonic in ((points[0], 60), (points[-1], 63)):
         (piece,) = read(song(run, tonic))
@@ -301,7 +301,9 @@ def test_what_a_model_knows_by_heart_comes_back(run, tmp_path, monkeypatch):
 
 def test_samples_of_latents_differ_from_their_means(run, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(Model, "decode", lambda model, z, target: asked.append((target, z)) or torch.ones(3, *SHAPES[target]) / 3)
+    monkeypatch.setattr(
+        Model, "decode", lambda model, z, target, **_: asked.append((target, z)) or torch.ones(3, *SHAPES[target]) / 3
+    )
     for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
         assert play("midi", run, "-i", song(run), "-s", 1, "--seed", seed, "-g", 0, "-o", tmp_path / folder) == 0
     first, again, other = (z for target, z in asked if target == "score")
