@@ -3,8 +3,8 @@
   python -m benchmarks.classifying train --data chorales/jsb_all.json             further flags are lt_train.py's
   python -m benchmarks.classifying score --data chorales/jsb_all.json             further flags are lt_analyze.py's
 
-Every file of --data is trained on by frames and by windows, with the key and without; files whose pieces tell no keys
-also by the preset that explains chorales best.
+Every file of --data is trained on by frames and by windows, with the key and without, and by the presets that explain chorales
+best. What needs no training, and the real pieces, stand beneath.
 """
 
 import argparse
@@ -23,7 +23,8 @@ MODELS = {
     "classifying VAE": ["--preset", "frames"],
     "VAE + LSTM": ["--preset", "windows", "--no-classify"],
     "classifying VAE + LSTM": ["--preset", "windows"],
-    "VAE + LSTM, preset best": ["--preset", "best"],
+    "VAE + LSTM, deep": ["--preset", "deep", "--no-classify"],
+    "VAE + LSTM, best": ["--preset", "best", "--no-classify"],
 }
 HEADS = [
     "data", "model", "nll", "KL z", "KL w", "bound", "bound of 50 weights", "key of windows", "of pieces",

@@ -20,6 +20,16 @@ LENGTH = {"vae": 1, "lstm": 16}
 MOST_SEMITONES = 11
 MOST_LOG_VARIANCE = 30
 LONGEST_WINDOW = 4096  # steps
+DEEP = {
+    "model": "lstm",
+    "use_x_prev": True,
+    "prior": "learned",
+    "shortcuts": True,
+    "latent_dim": 16,
+    "intermediate_dim": 128,
+    "dropout": 0.2,
+    "lr": 3e-3,
+}
 
 
 @dataclass(frozen=True)
@@ -29,17 +39,8 @@ class Config(TrainConfig):
     PRESETS: ClassVar[dict[str, dict[str, object]]] = {
         "frames": {"model": "vae", "use_x_prev": True, "latent_dim": 4},
         "windows": {"model": "lstm", "use_x_prev": True, "latent_dim": 4, "lr": 3e-3},
-        "best": {
-            "model": "lstm",
-            "use_x_prev": True,
-            "prior": "learned",
-            "output": "autoregressive",
-            "shortcuts": True,
-            "latent_dim": 16,
-            "intermediate_dim": 128,
-            "dropout": 0.3,
-            "lr": 3e-3,
-        },
+        "deep": DEEP,
+        "best": {**DEEP, "output": "autoregressive", "dropout": 0.3},
     }
     dbroot: str = option("", "file or folder of pieces; without it Bach's chorales, which music21 has", DATA, also=("train_file",))
     workers: int = derived(int)  # none: reading scores takes seconds
