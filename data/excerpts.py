@@ -59,7 +59,8 @@ class Excerpts:
         piece, start, steps = self.rows[rows].unbind(1)
         places = self._first[piece, None] + start[:, None] + torch.arange(self.lag + self.length)
         after = torch.arange(self.lag + self.length) >= self.lag + steps[:, None]
-        frames = self._frames[places] & ~after[..., None]  # of this piece only: what follows it must not hinder a move
+        frames = torch.from_numpy(np.unpackbits(self._frames[places.numpy()], axis=2, count=KEYS)).bool()
+        frames &= ~after[..., None]  # of this piece only: what follows it must not hinder a move
         frames, shift = self._moved(frames, random)
         frames = frames.float().masked_fill(after[..., None], BEYOND)
         key = self._ids[piece, shift + self.transpose]
@@ -101,15 +102,21 @@ class Excerpts:
 
     def fingerprint(self) -> str:
         """Return a hash of the pieces and their classes."""
-        lines = [f"{piece.identity} {piece.key} {len(piece)} {np.packbits(piece.frames).tobytes().hex()}" for piece in self.pieces]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+        digest = hashlib.sha256()
+        for piece in self.pieces:
+            digest.update(f"{piece.key} {len(piece)} ".encode())
+            digest.update(np.packbits(piece.frames).tobytes())
+        return digest.hexdigest()[:16]
 
     @cached_property
-    def _frames(self) -> Tensor:
-        """The frames of all pieces, one after another, with silence before each, and as much behind all as a window may need."""
-        silence = np.zeros((self.lag, KEYS), bool)
-        parts = [part for piece in self.pieces for part in (silence, piece.frames)]
-        return torch.from_numpy(np.concatenate([*parts, np.zeros((self.length, KEYS), bool)]))
+    def _frames(self) -> np.ndarray:
+        """The frames of all pieces, one after another, with silence before each, and as much behind all as a window may need.
+
+        Eight keys are a byte, (steps, 11): a big corpus has many steps.
+        """
+        silence, end = (np.packbits(np.zeros((steps, KEYS), bool), axis=1) for steps in (self.lag, self.length))
+        parts = [part for piece in self.pieces for part in (silence, np.packbits(piece.frames, axis=1))]
+        return np.concatenate([*parts, end])
 
     @cached_property
     def _first(self) -> Tensor:

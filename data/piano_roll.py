@@ -97,9 +97,9 @@ class Classes(Representation):
         return {self.label: Facet(x.argmax(-1), self.names)}
 
     def poll(self, reference: Tensor, estimate: Tensor, item: Tensor, group: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return whether the mean of each item's probabilities is largest at its class, (M,), and the items' groups (M,)."""
+        """Return whether the sum of each item's estimates is largest at its class, (M,), and the items' groups (M,)."""
         items, place = item[:, 0].unique(return_inverse=True)
-        mean = torch.zeros(len(items), len(self.names), dtype=torch.double).index_add(0, place, estimate.double())
-        first = torch.stack([torch.nonzero(place == i)[0, 0] for i in range(len(items))])
-        right = mean.argmax(-1) == reference[first].argmax(-1)
+        total = torch.zeros(len(items), len(self.names), dtype=torch.double).index_add(0, place, estimate.double())
+        first = torch.full((len(items),), len(place)).scatter_reduce(0, place, torch.arange(len(place)), "amin")
+        right = total.argmax(-1) == reference[first].argmax(-1)
         return {self.label: (right.double(), group[first, 0])}

@@ -24,7 +24,8 @@ TAIL = 3.0  # s, the longest release
 FADE = 0.01  # s, at the end of every note
 MAX_NOTE_SECONDS = 300.0
 MAX_SECONDS = 3600.0  # of what is rendered at once
-REMEMBERED = 256  # notes that are not played anew when they come again
+REMEMBERED = 256  # notes that are not played anew when they come again,
+LONGEST_REMEMBERED = 5.0  # s, where they are no longer than this
 RATES = (1000, 192000)  # Hz
 
 
@@ -135,7 +136,8 @@ class SoundFont:
             if programs[track] is None:
                 continue
             held, drum = round(min(offset - onset, MAX_NOTE_SECONDS), 6), notes.tracks[track].drum  # rounded, to be found again
-            sound = self._again(programs[track], pitch, velocity, held, sample_rate, drum=drum)
+            play = self._again if held <= LONGEST_REMEMBERED else self.note
+            sound = play(programs[track], pitch, velocity, held, sample_rate, drum=drum)
             start = round(onset * sample_rate)
             mix[start : start + len(sound)] += sound
             end = max(end, start + len(sound))

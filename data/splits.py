@@ -58,8 +58,8 @@ def completed(identities: Sequence[str], given: Sequence[str]) -> list[str]:
     """Return splits of examples so that there are some in each, where a corpus gives some splits only.
 
     Where train and valid are given, valid becomes the test, so that nothing was selected on what is reported, and the part of
-    train that its hash says validates; where train and test are, only the latter. One given split alone is split by the hash. A
-    split that is empty even then gets the identity with the least hash of the largest.
+    train that its hash says validates; where train and test are, only the latter. Without a part to train on, and where one split
+    is given alone, all is split by the hash. A split that is empty even then gets the identity with the least hash of the largest.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def completed(identities: Sequence[str], given: Sequence[str]) -> list[str]:
     if len(set(identities)) < len(SPLITS):
         raise InputError(f"{len(set(identities))} different pieces or notes cannot be split in three; bring more")
     there = set(given)
-    if len(there) == 1:
+    if len(there) == 1 or "train" not in there:
         splits = [split_of(identity) for identity in identities]
     else:
         stands_for = {"valid": "test"} if "test" not in there else {}

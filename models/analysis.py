@@ -163,16 +163,23 @@ class Analyst:
 
     def _make_music(self, found: Analysis, folder: Path) -> None:
         """Add to what was found how a model of scores explains and makes music, beside what takes no training."""
-        request, wanted = self.request, self.request.music
+        request, wanted, found.music = self.request, self.request.music, composing.Music()
+        try:
+            self._compose(found, folder)
+        except InputError as error:
+            log.warning("no music: %s", error)
         if request.losses:
             found.metrics[MODEL] |= composing.likelihood(self.model, self.dataset, wanted.draws, request.seed)
-            found.music = composing.generated(self.model, self.dataset, wanted, request.seed)
             found.metrics[MODEL] |= found.music.metrics
             for name, anchor in self._anchors().items():
                 scores = estimates(self._observe(anchor), request.seed)
                 found.metrics[name] = scores | composing.likelihood(anchor, self.dataset, wanted.draws, request.seed)
+
+    def _compose(self, found: Analysis, folder: Path) -> None:
+        request, wanted = self.request, self.request.music
+        if request.losses:
+            found.music = composing.generated(self.model, self.dataset, wanted, request.seed)
         if request.examples:
-            found.music = found.music or composing.Music()
             where = (request.examples, request.seed, make_folder(folder / "audio"))
             found.music.examples = list(composing.examples(self.model, self.dataset, wanted, *where))
 

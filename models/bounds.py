@@ -26,11 +26,12 @@ def bounds(model: ScoreModel, examples: Iterable[dict[str, Tensor]], draws: int,
     label : what the model is told of each window; by itself nothing.
     """
     parts: dict[str, list[Tensor]] = {}
-    for number, batch in enumerate(examples):
+    for count, batch in enumerate(examples):
         here = on_device(batch, model.device)
         told = here[label].argmax(-1)[:, None] if label else None
-        random = generator(seed, "bounds", number)
-        for name, values in window_bounds([model.bound(here, random, told) for _ in range(draws)]).items():
+        random = generator(seed, "bounds", count)
+        number = draws if model.latent_shape else 1  # without latents, all draws are one
+        for name, values in window_bounds([model.bound(here, random, told) for _ in range(number)], draws).items():
             parts.setdefault(name, []).append(values.cpu())
         for name in ("group", "weight"):
             parts.setdefault(name, []).append(batch[name])
@@ -39,9 +40,9 @@ def bounds(model: ScoreModel, examples: Iterable[dict[str, Tensor]], draws: int,
     return {name: estimate(Scores(values / steps, group, steps), seed) for name, values in whole.items()}
 
 
-def window_bounds(drawn: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Return the bounds and terms of windows, (B,) each, of draws of their terms."""
+def window_bounds(drawn: list[dict[str, Tensor]], draws: int) -> dict[str, Tensor]:
+    """Return the bounds and terms of windows, (B,) each, of as many draws of their terms, or one where all are the same."""
     terms = {name: torch.stack([draw[name] for draw in drawn]).double() for name in drawn[0]}  # (draws, B)
     weights = terms.pop("log_weight")
     means = {name: values.mean(0) for name, values in terms.items()}
-    return means | {"bound": sum(means.values()), f"bound_{len(drawn)}": math.log(len(drawn)) - weights.logsumexp(0)}
+    return means | {"bound": sum(means.values()), f"bound_{draws}": math.log(len(drawn)) - weights.logsumexp(0)}

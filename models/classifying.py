@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 
 SCORE = "score"
 BODIES = {"vae": Frames, "lstm": Sequences}
-MEMORY = 0.999  # of an example in the running mean weights of its class
 CERTAIN = 1e-6  # variance of logits that were told
 TINY = 1e-6  # weight of a key, at least, when it is told
 
@@ -70,6 +69,8 @@ class Model(ScoreModel):
             self.representations[KEY] = Classes(KEY, names)
             self.key_encoder = KeyEncoder(config.seq_length, config.intermediate_class_dim, self.classes)
             self.register_buffer("usual", torch.full((self.classes, self.classes), 1 / self.classes))  # mean weights of a class
+            horizon = torch.tensor(config.class_windows, device="cpu").float().clamp_min(1)[:, None]
+            self.register_buffer("horizon", horizon, persistent=False)
         self.body = BODIES[config.model](config, self.classes)
         self.output = OUTPUTS[config.output]()
         self.latent_shape = (self.logits + self.body.n * config.latent_dim,)
@@ -98,7 +99,7 @@ class Model(ScoreModel):
         Section 5.1 of the program: of LSTMs, what frames cost is a mean over them, what the key costs is not, unless `scale_w`.
         """
         config, parts = self.config, self._parts(batch[SCORE])
-        random = None if self.training else generator("evaluation")
+        random = None if self.training else generator("evaluation", batch[SCORE].sum().item())
         frames = parts.there.sum(1) if config.model == "lstm" else torch.ones_like(parts.there[:, 0])
         q = self._infer_key(parts.inputs)
         u = drawn(q, random)
@@ -117,10 +118,13 @@ class Model(ScoreModel):
         return Losses(sum(weight * terms[name] for name, weight in scale.items()), terms)
 
     def _remember(self, weights: Tensor, key: Tensor) -> None:
-        """Let the mean weights (K, K) of the classes follow those (B, K) of windows in known keys (B, K)."""
+        """Let the mean weights (K, K) of the classes follow those (B, K) of windows in known keys (B, K).
+
+        They forget within an epoch or so, those of a rare class like those of a common one.
+        """
         count = key.sum(0)[:, None]
         mean = key.T @ weights / count.clamp_min(1)
-        self.usual.copy_(mean + (self.usual - mean) * MEMORY**count)
+        self.usual.copy_(mean + (self.usual - mean) * torch.exp(-count / self.horizon))
 
     def _parts(self, windows: Tensor) -> Parts:
         """Return the parts of windows (B, lag + T, 88)."""
@@ -263,10 +267,11 @@ class Model(ScoreModel):
         return self.config.seq_length if self.config.model == "vae" else steps
 
     def key_of(self, roll: Tensor) -> Tensor:
-        """Return the weights (N, K) of keys of rolls (N, S, 88) of any length: the mean of those of its windows."""
+        """Return the weights (N, K) of keys of rolls (N, S, 88): means over whole windows, or of one that ends in silence."""
         length = self.config.seq_length
-        padded = functional.pad(roll, (0, 0, 0, -roll.shape[1] % length)).unflatten(1, (-1, length))
-        q = self._infer_key(padded.flatten(0, 1))
+        whole = roll[:, : max(roll.shape[1] // length, 1) * length]
+        windows = functional.pad(whole, (0, 0, 0, -whole.shape[1] % length)).unflatten(1, (-1, length))
+        q = self._infer_key(windows.flatten(0, 1))
         return self.weights(q.mean).unflatten(0, (len(roll), -1)).mean(1)
 
     def generate(self, seed: Tensor, steps: int, told: Tensor | None, manner: Manner, random: torch.Generator) -> Tensor:

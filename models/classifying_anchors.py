@@ -1,6 +1,7 @@
 """What models of scores are compared with: nothing but how often each note sounds, in all keys or in each."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,23 +13,33 @@ from models.classifying_config import KEY
 from models.score import ScoreModel
 
 
+class Counts(NamedTuple):
+    """How often notes sound in windows of each class, and of how many frames and windows."""
+
+    notes: Tensor  # (K, 88)
+    frames: Tensor  # (K,)
+    windows: Tensor  # (K,)
+
+
+def counted(classes: int, lag: int, examples: Iterable[dict[str, Tensor]]) -> Counts:
+    """Return the counts of windows that come in batches."""
+    counts = Counts(torch.zeros(classes, KEYS), torch.zeros(classes), torch.zeros(classes))
+    for batch in examples:
+        roll, key = batch["score"][:, lag:], batch[KEY]
+        found = (key.T @ roll.clamp_min(0).sum(1), key.T @ exists(roll).sum(1).float(), key.sum(0))
+        counts = Counts(*(one + other for one, other in zip(counts, found, strict=True)))
+    return counts
+
+
 class Rates(ScoreModel):
     """Notes that sound independently of each other, each at its rate in the training split, in all keys alike."""
 
-    def __init__(self, model: ScoreModel, examples: Iterable[dict[str, Tensor]]):
+    def __init__(self, model: ScoreModel, counts: Counts):
         super().__init__()
-        names = tuple(model.config.classes[KEY])
-        self.config, self.latent_shape = model.config, ()
-        self.representations = {**model.representations, KEY: Classes(KEY, names)}
-        self.lag = model.config.lag
-        notes, frames, windows = torch.zeros(len(names), KEYS), torch.zeros(len(names)), torch.zeros(len(names))
-        for batch in examples:
-            roll, key = batch["score"][:, self.lag :], batch[KEY]
-            notes += key.T @ roll.clamp_min(0).sum(1)
-            frames += key.T @ exists(roll).sum(1).float()
-            windows += key.sum(0)
-        self.register_buffer("share", windows / windows.sum())  # of the classes
-        self.register_buffer("logits", self._fitted(notes, frames))  # (K, 88)
+        self.config, self.latent_shape, self.lag = model.config, (), model.config.lag
+        self.representations = {**model.representations, KEY: Classes(KEY, tuple(model.config.classes[KEY]))}
+        self.register_buffer("share", counts.windows / counts.windows.sum())  # of the classes
+        self.register_buffer("logits", self._fitted(counts.notes, counts.frames))  # (K, 88)
 
     def _fitted(self, notes: Tensor, frames: Tensor) -> Tensor:
         """Return the logits (K, 88) of notes, with one more frame in which they sound and one in which they do not."""
@@ -65,5 +76,5 @@ class NaiveBayes(Rates):
 
 def anchors(model: ScoreModel, examples: Iterable[dict[str, Tensor]]) -> dict[str, ScoreModel]:
     """Return them by name, fitted on windows that hold every step of the training split once."""
-    examples = list(examples)
-    return {name: kind(model, examples).to(model.device).eval() for name, kind in (("rates", Rates), ("naive_bayes", NaiveBayes))}
+    counts = counted(len(model.config.classes[KEY]), model.config.lag, examples)
+    return {name: kind(model, counts).to(model.device).eval() for name, kind in (("rates", Rates), ("naive_bayes", NaiveBayes))}

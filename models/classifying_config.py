@@ -90,6 +90,7 @@ class Config(TrainConfig):
 
     classes: dict[str, list[str]] = derived(dict)  # of keys; a class id is a place
     windows: int = derived(int)  # of the training split
+    class_windows: list[int] = derived(list)  # of it, in each class
 
     def validate(self) -> None:
         """Check what one field alone cannot tell.
@@ -115,6 +116,7 @@ class Config(TrainConfig):
             raise InputError("--intermediate_dim 0: is for --model vae; an LSTM needs units")
         if self.shortcuts and self.model == "vae":
             raise InputError("--shortcuts: are past LSTMs; take --model lstm")
+        self._check_key()
         if self.prior == "learned" and self.model == "vae" and not (self.classify or self.use_x_prev):
             raise InputError("--prior learned: has nothing to learn from; add --classify or --use_x_prev")
         if self.dropout >= 1:
@@ -125,6 +127,15 @@ class Config(TrainConfig):
             raise InputError(f"--seq_length {self.seq_length}: must be {LONGEST_WINDOW} or less")
         for name in self.target_keys:
             Key.parse(name)
+
+    def _check_key(self) -> None:
+        """Raise an InputError for options of a key that is not inferred, or that change nothing."""
+        options = ("class_weight", "w_log_var_prior", "w_kl_anneal", "scale_w", "intermediate_class_dim")
+        idle = [name for name in options if getattr(self, name) != self.__dataclass_fields__[name].default]
+        if not self.classify and idle:
+            raise InputError(f"--{idle[0]}: is of the key, which --no-classify leaves out; leave out one of them")
+        if self.scale_w and self.model == "vae":
+            raise InputError("--scale_w: changes nothing for --model vae, whose terms are all of a window")
 
     @property
     def settled(self) -> int:
@@ -158,12 +169,17 @@ class Config(TrainConfig):
         labels = self._labels(pieces)
         if len(labels) < 2:
             raise InputError(f"{pieces.root}: all pieces are in {labels[0]}; there is nothing to tell apart, so --no-classify")
+        train = pieces.of("train")
+        total = len(windows(train, length))
+        own = {label: [piece for piece in train if piece.class_of(self.relative_major) == label] for label in labels}
+        counts = [total // len(labels) if self.transpose else len(windows(own[label], length)) for label in labels]
         return replace(
             self,
             seq_length=length,
             batch_size=self.batch_size or BATCH[self.model],
             classes={KEY: labels},
-            windows=len(windows(pieces.of("train"), length)),
+            windows=total,
+            class_windows=counts,
         )
 
     def _labels(self, pieces: Pieces) -> list[str]:

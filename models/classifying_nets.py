@@ -101,7 +101,7 @@ class Memory(NamedTuple):
 class Frames(nn.Module):
     """One latent for a window of T frames, which are one long vector; nothing is remembered."""
 
-    def __init__(self, config, told: int, layer=glorot):
+    def __init__(self, config, told: int):
         super().__init__()
         width, size, lag = config.intermediate_dim, config.latent_dim, KEYS * config.use_x_prev
         self.length, self.n = config.seq_length, 1

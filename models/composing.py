@@ -87,6 +87,11 @@ class Seeds:
     keys: tuple[Key, ...]  # of the classes
     ids: Tensor  # (N,)
 
+    def some(self, places: list[int]) -> "Seeds":
+        """Return those at some places."""
+        pieces, after, keys = (tuple(column[i] for i in places) for column in (self.pieces, self.after, self.keys))
+        return Seeds(pieces, self.roll[places], after, keys, self.ids[places])
+
 
 def likelihood(model: ScoreModel, dataset: Excerpts, draws: int, seed: int) -> dict[str, dict[str, Estimate]]:
     """Return bounds in nats a step over all steps of a split, and where the model knows keys, those given the true one."""
@@ -141,7 +146,7 @@ def places(model: ScoreModel, dataset: Excerpts, wanted: Wanted, seed: int) -> S
     steps, random = model.seed_steps(wanted.frames), generator(seed, "seeds")
     long = [piece for piece in dataset.pieces if len(piece) >= steps]
     if not long:
-        raise InputError(f"no piece has the {steps} steps of a seed; ask for fewer --frames")
+        raise InputError(f"no piece has the {steps} steps that a seed takes; bring longer ones, or ask for fewer --frames")
     if len(long) < len(dataset.pieces):
         log.info("%d of %d pieces are shorter than a seed of %d steps", len(dataset.pieces) - len(long), len(dataset.pieces), steps)
     pieces = [piece for _ in range(wanted.rounds) for piece in long]
@@ -187,21 +192,21 @@ def examples(model: ScoreModel, dataset: Excerpts, wanted: Wanted, number: int, 
     for earlier in folder.glob("example_*"):  # there may have been more of them
         earlier.unlink()
     found = places(model, dataset, Wanted(0, wanted.frames, 1), (seed, "examples"))
-    order = torch.randperm(len(found.pieces), generator=generator(seed, "examples"))[:number].tolist()
+    found = found.some(torch.randperm(len(found.pieces), generator=generator(seed, "examples"))[:number].tolist())
     continued = {
         SHOWN[kind]: model.generate(found.roll, wanted.frames, weights, manner, generator(seed, "examples", kind)).cpu().numpy() > 0
         for kind, weights, manner in kinds(model, found)
         if kind in SHOWN
     }
     named = model.key_of(found.roll).argmax(1).tolist() if KEY in model.representations else None
-    for count, place in enumerate(order, 1):
+    for place in range(len(found.pieces)):
         piece, given = found.pieces[place], found.roll[place].cpu().numpy() > 0
         inferred = dataset.classes[named[place]] if named else ""
         example = Example(f"{piece.name} ({piece.key})", found.keys[place], {}, {}, inferred, len(given), piece.steps)
         versions: Mapping[str, np.ndarray] = {"the piece": found.after[place]} | {k: v[place] for k, v in continued.items()}
         for version, roll in versions.items():
             whole = np.concatenate([given, roll])
-            path = folder / f"example_{count}_{version.replace(', ', '_').replace(' ', '_')}"
+            path = folder / f"example_{place + 1}_{version.replace(', ', '_').replace(' ', '_')}"
             save(path, whole, piece.steps, piece.tempo, sample_rate=22050)
             example.rolls[version], example.sounds[version] = whole, path.with_name(f"{path.name}.wav")
         yield example

@@ -59,6 +59,11 @@ class Remade(NamedTuple):
     nll: Tensor  # (W,) nats a step
     steps: Tensor  # (W,) of each window
 
+    @property
+    def mean(self) -> Tensor:
+        """Return the mean weights (K,) of keys, each window's as often as it has steps."""
+        return self.weights.T @ self.steps.to(self.weights) / self.steps.sum()
+
 
 def midi(player: Player, path: Path, target: Path, args: Namespace) -> list[str]:
     """Make a piece anew from the means of its latents, or from samples, and tell its key."""
@@ -70,7 +75,7 @@ def midi(player: Player, path: Path, target: Path, args: Namespace) -> list[str]
     found = remade(player, piece)
     nll = (found.nll * found.steps).sum() / found.steps.sum()
     keys = f"key {piece.key} {'as given' if piece.given else 'by profile'}"
-    by_model = "" if found.weights is None else "{} {:.2f} by the model".format(*_heaviest(model, found.weights.mean(0)))
+    by_model = "" if found.weights is None else "{} {:.2f} by the model".format(*_heaviest(model, found.mean))
     log.info("%s: %s, %s%.2f nats a step", path, keys, by_model and f"{by_model}, ", nll)
     made = write_music(target.with_name(f"{target.name}_reconstruction"), found.roll, score.quarter, tempo)
     write_rows(Path(f"{target}.csv"), list(_rows(model, found, score.steps)))

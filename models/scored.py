@@ -17,7 +17,7 @@ from data.piano_roll import EVEN, exists
 from data.scores import SUFFIXES, Piece
 from data.windows import covering
 from models import told_keys
-from models.bounds import window_bounds as window_bounds
+from models.bounds import window_bounds
 from models.epochs import on_device
 from models.evaluation import Scores, estimate, observe, translation
 from models.runs import read_config
@@ -102,17 +102,17 @@ def score(model: ScoreModel, pieces: Sequence[Piece], draws: int, seed: int) -> 
 
     Many windows are evaluated at once, so what bounds draw for a piece depends on the pieces before it.
     """
-    config, count = model.config, itertools.count()
-    for some in _together(pieces, config.seq_length):
+    config, form, count = model.config, model.representations[SCORE], itertools.count()
+    for some in _together(pieces, form.steps):
         labels = [piece.class_of(config.relative_major) for piece in some]
         excerpts = Excerpts(
             tuple(_in_a_known_key(some, labels, config.classes[KEY])),
             tuple(config.classes[KEY]),
-            config.seq_length,
-            config.lag,
+            form.steps,
+            form.lag,
             relative_major=config.relative_major,
         )
-        rows = torch.arange(len(excerpts)).split(max(1, STEPS // config.seq_length))
+        rows = torch.arange(len(excerpts)).split(max(1, STEPS // form.steps))
         batches = (excerpts.batch(part, generator(seed)) for part in rows)
         parts = [_windows(model, batch, draws, (seed, "bounds", next(count))) for batch in batches]
         whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
@@ -138,7 +138,7 @@ def _in_a_known_key(pieces: Sequence[Piece], labels: Sequence[str], classes: Seq
 @torch.no_grad()
 def _windows(model: ScoreModel, batch: dict[str, Tensor], draws: int, seeds: tuple) -> dict[tuple[str, ...], Tensor]:
     """Return by section and score a number a window, (B,); by "steps", "roll" and "weights" what else is known of them."""
-    here, lag = on_device(batch, model.device), model.config.lag
+    here, lag = on_device(batch, model.device), model.representations[SCORE].lag
     rebuilt = model.transfer(here[SCORE], SCORE, SCORE)[:, lag:].cpu() >= EVEN
     result = {("steps",): batch["weight"], ("roll",): rebuilt, ("there",): exists(batch[SCORE][:, lag:])}
     if told_keys.knows_keys(model):
@@ -149,7 +149,7 @@ def _windows(model: ScoreModel, batch: dict[str, Tensor], draws: int, seeds: tup
         if not label or told_keys.knows_keys(model):
             told = here[label].argmax(-1)[:, None] if label else None
             random = generator(*seeds)
-            terms = window_bounds([model.bound(here, random, told) for _ in range(draws)])
+            terms = window_bounds([model.bound(here, random, told) for _ in range(draws)], draws)
             result |= {(section, name): values.cpu() / batch["weight"] for name, values in terms.items()}
     for section, found_there in observe(model, [batch], model.device).scores.items():
         result |= {(section, name): s.values.double() for name, s in found_there.items() if name != VOTE}
@@ -163,7 +163,7 @@ def _scored(model: ScoreModel, piece: Piece, label: str, windows: dict[tuple[str
     names = ()
     if ("weights",) in windows:
         weights, names = windows.pop(("weights",)), told_keys.names(model)
-        weight, best = weights.double().mean(0).max(0)
+        weight, best = (weights.double().T @ result.steps / result.steps.sum()).max(0)
         named = tuple(names[i] for i in weights.argmax(1).tolist())
         result = replace(result, named=named, best=(names[best], weight.item()))
     sections: dict[str, dict[str, Tensor]] = {}

@@ -11,7 +11,14 @@ from models.classifying import Model
 from models.classifying_config import Config
 
 NAMES = ("C", "D", "E-")  # of keys
-TINY = {"latent_dim": 3, "intermediate_dim": 6, "intermediate_class_dim": 5, "optimizer": "adam", "batch_size": 4, "windows": 8}
+TINY = {
+    "latent_dim": 3,
+    "intermediate_dim": 6,
+    "optimizer": "adam",
+    "batch_size": 4,
+    "windows": 8,
+    "class_windows": [2, 2, 2],
+}
 EVERY = [{"model": model, "classify": told} for model in ("vae", "lstm") for told in (True, False)]
 SCALE = np.array([0, 2, 4, 5, 7, 9, 11, 12])
 

@@ -124,6 +124,7 @@ class Told(ScoreModel):
     def __init__(self):
         super().__init__()
         self.anything = torch.nn.Parameter(torch.zeros(1))
+        self.latent_shape = (1,)
 
     def bound(self, batch, random, condition=None):
         nll = batch["score"].double()

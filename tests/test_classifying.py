@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from models.classifying import MEMORY, annealed
+from models.classifying import annealed
 from models.classifying_config import Config
 from models.epochs import LATE
 from tests.classifying_runs import EVERY, NAMES, ident, make_model, rolls, windows
@@ -115,7 +115,7 @@ def test_the_divergence_of_the_key_has_its_closed_form(name, p):
 
 def by_hand(model, batch, bz=1.0, bw=1.0):
     """Return the loss of section 5.1 by its formulas, with the draws of an evaluation."""
-    config, parts, random = model.config, model._parts(batch["score"]), generator("evaluation")
+    config, parts, random = model.config, model._parts(batch["score"]), generator("evaluation", batch["score"].sum().item())
     n, frames = len(parts.inputs), parts.there.sum(1)
     m, v = model.key_encoder(parts.inputs)
     u = m + v.sqrt() * torch.randn(n, 2, generator=random)
@@ -201,11 +201,21 @@ def test_usual_weights_are_those_of_a_class_in_training():
     weights = model.weights(model.key_encoder(batch["score"]).mean).detach()
     model.train()
     model(batch)
-    assert torch.allclose(model.usual, MEMORY / 3 + (1 - MEMORY) * weights)
-    for _ in range(3000):
+    kept = math.exp(-1 / 2)  # there are two windows of each class in an epoch
+    assert torch.allclose(model.usual, kept / 3 + (1 - kept) * weights)
+    for _ in range(30):
         model._remember(weights, batch["key"])
-    assert torch.allclose(model.usual, weights, atol=0.03)
+    assert torch.allclose(model.usual, weights, atol=1e-4)
     assert torch.allclose(model.usual.sum(1), torch.ones(3))
+
+
+def test_rare_classes_are_remembered_as_well_as_common_ones():
+    model = make_model(class_windows=[1000, 10, 1])
+    weights = torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])
+    for _ in range(8):  # epochs
+        for ids in [[0] * 100] * 10 + [[1] * 10] + [[2]]:
+            model._remember(weights[ids], torch.eye(3)[ids])
+    assert torch.allclose(model.usual, weights, atol=1e-3)
 
 
 def test_classes_that_do_not_occur_stay_as_they_are_and_many_windows_count_more():
@@ -214,8 +224,8 @@ def test_classes_that_do_not_occur_stay_as_they_are_and_many_windows_count_more(
     model._remember(weights, torch.eye(3)[[1, 1, 2]])
     assert torch.equal(model.usual[0], torch.full((3,), 1 / 3))
     mean = torch.tensor([0.7, 0.15, 0.15])
-    assert torch.allclose(model.usual[1], mean + (1 / 3 - mean) * MEMORY**2)
-    assert torch.allclose(model.usual[2], weights[2] + (1 / 3 - weights[2]) * MEMORY)
+    assert torch.allclose(model.usual[1], mean + (1 / 3 - mean) * math.exp(-1))
+    assert torch.allclose(model.usual[2], weights[2] + (1 / 3 - weights[2]) * math.exp(-1 / 2))
 
 
 def test_usual_weights_are_saved():
@@ -303,13 +313,14 @@ def test_a_key_that_is_told(name):
     assert torch.equal(plain.encode(score, "score", ids).mean, plain.encode(score, "score").mean)
 
 
-def test_keys_of_long_rolls_are_means_over_windows():
+def test_keys_of_long_rolls_are_means_over_whole_windows():
     model = make_model()
     roll = rolls(2, 10)
-    padded = torch.cat([roll, torch.zeros(2, 2, 88)], 1)
-    each = [model.transfer(padded[:, start : start + 4], "score", "key") for start in (0, 4, 8)]
-    assert torch.allclose(model.key_of(roll), sum(each) / 3, atol=1e-6)
+    each = [model.transfer(roll[:, start : start + 4], "score", "key") for start in (0, 4)]
+    assert torch.allclose(model.key_of(roll), sum(each) / 2, atol=1e-6)
     assert torch.allclose(model.key_of(roll[:, :4]), each[0], atol=1e-6)
+    padded = torch.cat([roll[:, :3], torch.zeros(2, 1, 88)], 1)
+    assert torch.allclose(model.key_of(roll[:, :3]), model.transfer(padded, "score", "key"), atol=1e-6)
 
 
 # -- configuration ----------------------------------------------------------------------------------------------------

@@ -108,3 +108,9 @@ def test_three_identities_are_enough(names, copies):
 def test_fewer_than_three_cannot_be_split(names):
     with pytest.raises(InputError, match=f"{len(set(names))} different pieces or notes cannot be split in three; bring more"):
         completed(names, ["train"] * len(names))
+
+
+def test_without_a_part_to_train_on_all_is_split_anew():
+    names = identities(40)
+    given = ["valid"] * 15 + ["test"] * 25
+    assert completed(names, given) == [split_of(name) for name in names]

@@ -64,7 +64,12 @@ def bootstrap_interval(
     group : (N,) or, for G kinds of groups, (N, G).
     weight : (N,) how much each value counts; alike where not given.
     """
-    cells, place = group.reshape(len(values), -1).unique(dim=0, return_inverse=True)
+    kinds_of = group.reshape(len(values), -1)
+    if kinds_of.shape[1] == 1:  # much quicker than rows
+        cells, place = kinds_of[:, 0].unique(return_inverse=True)
+        cells = cells[:, None]
+    else:
+        cells, place = kinds_of.unique(dim=0, return_inverse=True)
     counts = torch.ones(len(values), dtype=torch.double) if weight is None else weight.double()
     sizes, sums = (torch.zeros(len(cells), dtype=torch.double).index_add(0, place, v) for v in (counts, counts * values.double()))
     kinds = [kind.unique(return_inverse=True)[1] for kind in cells.unbind(1)]
