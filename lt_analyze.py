@@ -176,6 +176,9 @@ def check(args: argparse.Namespace) -> None:
     least |= dict.fromkeys(
         ("generate_audio", "n_samples", "workers", "threads", "seed", "leave_one_out", "descriptors_steps", "draws", "rounds"), 0
     )
+    for name, maximum in {"rounds": 1000, "draws": 10_000, "frames": 10_000}.items():
+        if getattr(args, name) > maximum:
+            raise InputError(f"--{name} {getattr(args, name)}: takes {maximum} or less")
     for name, minimum in least.items():
         if getattr(args, name) < minimum:
             raise InputError(f"--{name} {getattr(args, name)}: takes {minimum} or more")

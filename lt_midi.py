@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 SETTINGS = ("tuning", "onset_tolerance", "weights", "suffix", "seed")  # that decide the numbers
+MOST_DRAWS = 10_000
 OF_SCORES = ("draws", "weights", "seed")  # likewise
 ONLY = {  # flags that are for runs of one kind
     "recordings": ("midiroot", "suffix", "tuning", "onset_tolerance", "classifier", "griffinlim_iters"),
@@ -81,8 +82,8 @@ def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     if args.threads < 0 or args.griffinlim_iters < 1 or not 0 < args.onset_tolerance < 10:
         raise InputError("--threads must be 0 or more, --griffinlim_iters 1 or more, --onset_tolerance above 0 and below 10 s")
-    if args.draws < 1:
-        raise InputError(f"--draws {args.draws}: must be 1 or more; --losses 0 leaves bounds out")
+    if not 1 <= args.draws <= MOST_DRAWS:
+        raise InputError(f"--draws {args.draws}: must be 1 to {MOST_DRAWS}; --losses 0 leaves bounds out")
     args.tuning = tuning(args.tuning)
     import torch
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Train a system on your notes or pieces.
 
-Without --dbroot a small corpus of sampled instruments is rendered once and used. A run is a folder under --savedir: config.json,
-last.safetensors (everything that --resume needs), best.safetensors (weights of the best validation epoch), history.csv,
-metrics.json (on the test split), figures/.
+Without --dbroot the system's embedded corpus is used: notes of sampled instruments, rendered once, or Bach's chorales. A run is a
+folder under --savedir: config.json, last.safetensors (everything that --resume needs), best.safetensors (weights of the best
+validation epoch), history.csv, metrics.json (on the test split), figures/.
 
   lt_train.py --preset quick --dbroot my_notes --instruments flute --time_budget 5
   lt_train.py --resume saves/crossmodal__flute --epochs 6000
   lt_train.py --load saves/crossmodal__flute --load_epoch 500 --name warm
+  lt_train.py --system classifying --preset windows --dbroot my_midi_files
 """
 
 import argparse
@@ -44,7 +45,7 @@ def parser(system: str) -> argparse.ArgumentParser:
     else:
         result.set_defaults(twofold=None)
     add("--load_epoch", default="", help="of another RUN: last, best (weights only), or the number of a save (default: last)")
-    add("--time_budget", type=float, default=0.0, metavar="MINUTES", help="stop after this time (default: no limit)")
+    add("--time_budget", type=float, default=0.0, metavar="MINUTES", help="stop training after this time (default: no limit)")
     add("--tensorboard", type=int, choices=(0, 1), default=0, help="write TensorBoard logs too (default: 0)")
     add("--device", default="", help="auto (best available), cpu, cuda or cuda:N (default: cpu)")
     add("--cuda", type=int, default=-1, help="number of the GPU, -1 = CPU; the short form of --device (default: -1)")

@@ -47,6 +47,7 @@ def default_pieces(cache_folder: str | Path, step: str = "quarter", reading: str
 
 def _read_corpus() -> dict[str, Score]:
     scores = {}
+    log.warning("Bach's chorales are read once, which takes some minutes; then they are kept")
     for path in progress(_paths(), desc="Reading Bach's chorales once", unit="score"):
         try:
             scores[path.stem] = score_files.read(path)

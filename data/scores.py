@@ -101,7 +101,7 @@ class Pieces:
             splits = completed([piece.identity for piece in self.pieces], given)
         except InputError as error:
             raise InputError(f"{self.root}: {error}") from None
-        log.warning("%s: no piece is in %s; %s", self.root, " or ".join(absent), _parts(splits))
+        log.warning("%s: gives no pieces for %s; split anew, %s", self.root, " or ".join(absent), _parts(splits))
         return replace(self, pieces=tuple(replace(piece, split=split) for piece, split in zip(self.pieces, splits, strict=True)))
 
     def classes(self, relative_major: bool = True) -> dict[str, int]:
@@ -135,7 +135,7 @@ class Pieces:
 def _parts(splits: Sequence[str]) -> str:
     """Say how many pieces are in each split."""
     counts = Counter(splits)
-    return "taken are " + ", ".join(f"{counts[split]} pieces for {split}" for split in SPLITS)
+    return "so that there are some: " + ", ".join(f"{counts[split]} {split}" for split in SPLITS) + "; docs/data.md says how"
 
 
 def read(root: str | Path, step: str = "quarter", reading: str = "sounding") -> Pieces:

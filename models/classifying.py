@@ -67,7 +67,7 @@ class Model(ScoreModel):
         self.classes = len(names) if config.classify else 0
         if config.classify:
             self.representations[KEY] = Classes(KEY, names)
-            self.key_encoder = KeyEncoder(config.seq_length, config.intermediate_class_dim, self.classes)
+            self.key_encoder = KeyEncoder(config.seq_length, config.intermediate_class_dim, self.logits)
             self.register_buffer("usual", torch.full((self.classes, self.classes), 1 / self.classes))  # mean weights of a class
             horizon = torch.tensor(config.class_windows, device="cpu").float().clamp_min(1)[:, None]
             self.register_buffer("horizon", horizon, persistent=False)
@@ -79,8 +79,8 @@ class Model(ScoreModel):
 
     @property
     def logits(self) -> int:
-        """Return the logits among the latents."""
-        return max(self.classes - 1, 0)
+        """Return the number of logits among the latents: K - 1, or K where all keys are alike."""
+        return self.classes if self.config.symmetric_w else max(self.classes - 1, 0)
 
     @property
     def translations(self) -> list[tuple[str, str]]:
@@ -108,10 +108,10 @@ class Model(ScoreModel):
         epoch = step // config.epoch_steps
         scale = {"nll_score": 1.0, "kl_score": annealed(epoch, config.kl_anneal, 0.1)}
         if config.classify:
-            named = (batch[KEY] * functional.log_softmax(_with_last(u), 1)).sum(1)
+            named = (batch[KEY] * functional.log_softmax(self._of_all(u), 1)).sum(1)
             share = frames if config.scale_w else torch.ones_like(frames)
             terms |= {"kl_key": (losses.kl(q, self._key_prior(len(u))) / share).mean(), "nll_key": -(named / share).mean()}
-            terms["right_key"] = (_with_last(u).argmax(1) == batch[KEY].argmax(1)).float().mean()
+            terms["right_key"] = (self._of_all(u).argmax(1) == batch[KEY].argmax(1)).float().mean()
             scale |= {"kl_key": annealed(epoch, config.w_kl_anneal, 0.0), "nll_key": config.class_weight * (self.classes - 1)}
             if self.training:
                 self._remember(self.weights(q.mean.detach()), batch[KEY])
@@ -143,7 +143,11 @@ class Model(ScoreModel):
 
     def weights(self, u: Tensor) -> Tensor:
         """Return the weights (..., K) of keys for their logits (..., K - 1); (..., 0) for none."""
-        return _with_last(u).softmax(-1) if self.classes else u
+        return self._of_all(u).softmax(-1) if self.classes else u
+
+    def _of_all(self, u: Tensor) -> Tensor:
+        """Return the logits (..., K) of all keys; that of the last is 0 where it is no latent."""
+        return u if self.config.symmetric_w else functional.pad(u, (0, 1))
 
     def _explain(self, parts: Parts, w: Tensor, random: torch.Generator | None) -> Explained:
         """Return how one draw of latents explains windows, whose keys have the weights `w` (B, K)."""
@@ -180,7 +184,7 @@ class Model(ScoreModel):
     def _told(self, ids: Tensor) -> Normal:
         """Return the logits (N, K - 1) that are usual in a class."""
         log = self.usual[ids].clamp_min(TINY).log() if self.classes else torch.zeros(len(ids), 1, device=ids.device)
-        u = log[:, :-1] - log[:, -1:]
+        u = log - log.mean(1, keepdim=True) if self.config.symmetric_w else log[:, :-1] - log[:, -1:]
         return Normal(u, torch.full_like(u, CERTAIN))
 
     def split(self, latents: Tensor) -> tuple[Tensor, Tensor]:
@@ -233,7 +237,7 @@ class Model(ScoreModel):
         """Return -ln p(y | posterior mean of x), (N,): of a frame, on average, or of the key."""
         z = self.encode(x, source, condition).mean
         if target == KEY:
-            return -(y * functional.log_softmax(_with_last(z[:, : self.logits]), 1)).sum(1)
+            return -(y * functional.log_softmax(self._of_all(z[:, : self.logits]), 1)).sum(1)
         parts = self._parts(y)
         return (losses.bernoulli_nll(self._logits_at(z, parts), parts.targets) * parts.there).sum(1) / parts.there.sum(1)
 
@@ -280,11 +284,6 @@ class Model(ScoreModel):
             told = self.key_of(seed) if seed.shape[1] else self.weights(drawn(self._key_prior(len(seed)), random))
         w = told if told.ndim == 3 else told[:, None].expand(-1, steps, -1)
         return play(self, seed, steps, w, manner, random)
-
-
-def _with_last(u: Tensor) -> Tensor:
-    """Return all logits (..., K), the last of which is 0."""
-    return functional.pad(u, (0, 1))
 
 
 def annealed(epoch: int, epochs: int, start: float) -> float:

@@ -20,6 +20,7 @@ LENGTH = {"vae": 1, "lstm": 16}
 MOST_SEMITONES = 11
 MOST_LOG_VARIANCE = 30
 LONGEST_WINDOW = 4096  # steps
+WIDEST = 16384  # of layers
 DEEP = {
     "model": "lstm",
     "use_x_prev": True,
@@ -86,6 +87,7 @@ class Config(TrainConfig):
     w_log_var_prior: float = option(0.0, "log variance of the prior of the logits of the key", LOSSES)
     kl_anneal: int = option(0, "epochs over which the weight of the latents' divergence rises from 0.1 to 1", LOSSES, minimum=0)
     w_kl_anneal: int = option(0, "epochs over which the weight of the key's divergence rises from 0 to 1", LOSSES, minimum=0)
+    symmetric_w: bool = option(False, "let the last key have a logit, too, instead of 0: all keys are then alike", MODEL)
     scale_w: bool = option(False, "divide the terms of the key by the frames of a window, as the bound does", LOSSES)
 
     classes: dict[str, list[str]] = derived(dict)  # of keys; a class id is a place
@@ -123,14 +125,33 @@ class Config(TrainConfig):
             raise InputError(f"--dropout {self.dropout:g}: must be less than 1")
         if self.transpose > MOST_SEMITONES:
             raise InputError(f"--transpose {self.transpose}: must be {MOST_SEMITONES} or less")
+        for name in ("latent_dim", "intermediate_dim", "intermediate_class_dim"):
+            if getattr(self, name) > WIDEST:
+                raise InputError(f"--{name} {getattr(self, name)}: must be {WIDEST} or less")
         if self.seq_length > LONGEST_WINDOW:
             raise InputError(f"--seq_length {self.seq_length}: must be {LONGEST_WINDOW} or less")
         for name in self.target_keys:
             Key.parse(name)
+        if self.classes:
+            self._check_derived()
+
+    def _check_derived(self) -> None:
+        """Raise an InputError where what the corpus once decided is no longer what it can have been."""
+        names = self.classes.get(KEY) if isinstance(self.classes, dict) else None
+        labels = isinstance(names, list) and all(isinstance(name, str) and Key(name).plain.label == name for name in names)
+        if not labels or len(self.classes) > 1 or names != sorted(set(names)):
+            raise InputError("classes: are no keys in order; it may be damaged")
+        for value in (self.windows, self.batch_size, self.seq_length, *self.class_windows):
+            if type(value) is not int or not 0 <= value < 2**53:
+                raise InputError(
+                    f"windows, class_windows, batch_size or seq_length: {str(value)[:20]} is no size; it may be damaged"
+                )
+        if not (self.windows and self.batch_size and self.seq_length) or len(self.class_windows) != len(names):
+            raise InputError("windows, class_windows, batch_size, seq_length: are too small or too few; it may be damaged")
 
     def _check_key(self) -> None:
         """Raise an InputError for options of a key that is not inferred, or that change nothing."""
-        options = ("class_weight", "w_log_var_prior", "w_kl_anneal", "scale_w", "intermediate_class_dim")
+        options = ("class_weight", "w_log_var_prior", "w_kl_anneal", "scale_w", "symmetric_w", "intermediate_class_dim")
         idle = [name for name in options if getattr(self, name) != self.__dataclass_fields__[name].default]
         if not self.classify and idle:
             raise InputError(f"--{idle[0]}: is of the key, which --no-classify leaves out; leave out one of them")
@@ -159,7 +180,7 @@ class Config(TrainConfig):
         ------
         InputError : they cannot be read, or have no target key of their mode.
         """
-        pieces = _pieces(self.dbroot, self.cache, self.step, self.reading).with_all_splits()
+        pieces = _pieces(self.dbroot, self.cache, self.step, self.reading)
         return pieces.transposed(self.target_keys) if self.target_keys else pieces
 
     def resolved(self) -> "Config":
@@ -197,8 +218,8 @@ class Config(TrainConfig):
 
 @functools.lru_cache(maxsize=2)
 def _pieces(dbroot: str, cache: str, step: str, reading: str) -> Pieces:
-    if dbroot:
-        return read(dbroot, step, reading)
+    """Return the pieces of a corpus, in three splits, read once in a process."""
     from data.chorales import default_pieces
 
-    return default_pieces(cache_folder(cache), step, reading)
+    found = read(dbroot, step, reading) if dbroot else default_pieces(cache_folder(cache), step, reading)
+    return found.with_all_splits()

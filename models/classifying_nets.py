@@ -56,15 +56,15 @@ class Head(nn.Module):
 
 
 class KeyEncoder(nn.Module):
-    """From a whole window to the logits of all keys but the last."""
+    """From a whole window to logits of keys."""
 
-    def __init__(self, length: int, width: int, classes: int):
+    def __init__(self, length: int, width: int, logits: int):
         super().__init__()
         self.hidden, _ = hidden(length * KEYS, width, 0.0)
-        self.head = Head(width, classes - 1)
+        self.head = Head(width, logits)
 
     def forward(self, x: Tensor) -> Normal:
-        """Return the Gaussian (B, K - 1) of the logits for `x` (B, T, 88)."""
+        """Return the Gaussian (B, logits) of the logits for `x` (B, T, 88)."""
         return self.head(self.hidden(x.flatten(1)))
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from utils.config import InputError
 from utils.files import atomic
 
 AT_ONCE = 10 * MOST_FRAMES  # frames of all pieces that are written together
+WRITTEN = (".mid", ".wav", ".csv", ".pdf")
 DECIMALS = 4  # of numbers in tables
 
 
@@ -42,6 +43,14 @@ def pace(given: float | None, piece: Piece | None, frames: int, steps: int) -> f
         most = int(MAX_SECONDS * tempo * steps / 60)
         raise InputError(f"{frames} steps last longer than {MAX_SECONDS:.0f} s at {tempo:g} quarters a minute: take {most} at most")
     return tempo
+
+
+def check_read(given: Sequence[str], targets: Iterable[Path]) -> None:
+    """Raise an InputError where a file that is to be written, by its name without suffix, is among those that are read."""
+    read = [Path(word).resolve() for word in given if Path(word).exists()]
+    for target in (path.with_name(path.name + end).resolve() for path in targets for end in WRITTEN):
+        if target.exists() and any(target == path or path in target.parents for path in read):
+            raise InputError(f"would replace {target}, which is read; give another folder with -o")
 
 
 def write_music(target: Path, roll: np.ndarray, steps: int, tempo: float) -> list[str]:

@@ -18,7 +18,7 @@ from data.scores import Piece, read
 from models import told_keys
 from models.base import LatentModel
 from models.heard_notes import file_word
-from models.music_files import check_length, numbers, pace, write_music, write_rows
+from models.music_files import check_length, check_read, numbers, pace, write_music, write_rows
 from models.play_files import check_beside
 from models.play_flags import ITERATIONS
 from models.rendering import Player
@@ -169,6 +169,7 @@ def interpolate(player: Player, folder: Path, args: Namespace) -> list[str]:
         for number, (roll, w) in enumerate(zip(rolls, weights, strict=True))
     ]
     target = folder / "_".join(file_word(piece.name) for piece in pieces)
+    check_read(args.input, [target])
     made = write_music(target, np.concatenate(rolls), score.quarter, tempo)
     write_rows(Path(f"{target}.csv"), rows)
     made.append(f"{target}.csv")

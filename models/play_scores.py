@@ -18,7 +18,7 @@ from torch.nn import functional
 from data.keys import Key
 from data.scores import Piece
 from models import seeds, told_keys
-from models.music_files import check_length, in_key, numbers, pace, write_music, write_rows
+from models.music_files import check_length, check_read, in_key, numbers, pace, write_music, write_rows
 from models.rendering import Player
 from models.score import Manner, ScoreModel
 from models.seeds import NOTHING, Seed
@@ -51,6 +51,7 @@ def sample(player: Player, folder: Path, args: Namespace) -> list[str]:
     _check_flags(model, args)
     number, long = args.n_generations, model.seed_steps(args.frames) if args.seed_frames is None else args.seed_frames
     check_length(number * (args.frames + long), "-n, -t or --seed_frames")
+    check_read(args.input, (folder / f"sample_{place}{end}" for place in range(number) for end in ("", "_seed")))
     drawn = [NOTHING] * number if args.seed_frames == 0 else _seeds(model, _fitting(model, args), number, args, random)
     steps = model.representations[SCORE].quarter
     paces = [pace(args.tempo, seed.piece, max(args.frames, len(seed.roll)), steps) for seed in drawn]
@@ -196,12 +197,15 @@ def key_path(player: Player, folder: Path, args: Namespace) -> list[str]:
     model, random = player.model, generator(args.seed, "key path")
     if len(args.keys) < 2:
         raise InputError("--keys: give two keys or more, one after another, as C G D a")
+    if not told_keys.knows_keys(model):
+        raise InputError("key_path: this run was trained with --no-classify, and is told no key")
     labels, steps = [told_keys.asked(model, key) for key in args.keys], len(args.keys) * args.frames
     if args.seed_frames and not args.input:
         raise InputError(f"--seed_frames {args.seed_frames}: give pieces that the seed is from with -i")
     if args.input and args.seed_frames == 0:
         raise InputError("--input: is of seeds, and with --seed_frames 0 there are none; leave one of them out")
     check_length(steps, "--keys or -t")
+    check_read(args.input, [folder / "key_path"])
     seed = _seeds(model, seeds.pieces(model, args.input), 1, args, random)[0] if args.input else NOTHING
     quarter = model.representations[SCORE].quarter
     tempo = pace(args.tempo, seed.piece, steps, quarter)

@@ -57,6 +57,7 @@ def _position(saved: dict[str, Any]) -> Position:
     """Return a position that was saved; TypeError where it is none."""
     position = Position(**saved)
     wrong = [name for name, value in vars(Position()).items() if not isinstance(getattr(position, name), type(value))]
+    wrong += [name for name in ("epoch", "batch", "step", "seconds") if name not in wrong and getattr(position, name) < 0]
     if wrong:
         raise TypeError(f"its {wrong[0]} is {getattr(position, wrong[0])!r:.40}")
     return position
@@ -198,7 +199,12 @@ class Trainer:
                     f"{path}: is of the phase {was}, this run would go on with {now}: try --twofold, or --load_epoch best"
                 )
             for name, optimizer in self.optimizers.items():
+                own = {key: type(value) for key, value in optimizer.param_groups[0].items()}
                 optimizer.load_state_dict(state["optimizers"][name])
+                if any(
+                    type(value) is not own.get(key) for key, value in optimizer.param_groups[0].items() if own.get(key) is float
+                ):
+                    raise TypeError("a rate of an optimizer is no number")
                 self.schedules[name].load_state_dict(state["schedules"][name])
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise InputError(f"{path}: is not the state of this model ({error}); it may be damaged") from None

@@ -34,7 +34,9 @@ def learning_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
     figure = new(4 * columns, 2.6 * -(-len(terms) // columns))
     epochs = [row["epoch"] + 1 for row in rows]
     for place, term in enumerate(terms, 1):
-        axes = figure.add_subplot(-(-len(terms) // columns), columns, place, title=term, xlabel="epoch", ylabel="nats")
+        axes = figure.add_subplot(
+            -(-len(terms) // columns), columns, place, title=term, xlabel="epoch", ylabel="share" if "right" in term else "nats"
+        )
         for split in ("train", "valid"):
             if f"{split}_{term}" in names:
                 axes.plot(epochs, [row.get(f"{split}_{term}", np.nan) for row in rows], label=split)
