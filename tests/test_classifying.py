@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from models.classifying import annealed
-from models.classifying_config import Config
 from models.epochs import LATE
 from tests.classifying_runs import EVERY, NAMES, ident, make_model, rolls, windows
-from utils.config import InputError
 from utils.device import generator
 
 LAGS = [{}, {"use_x_prev": True}, {"predict_next": True}]
@@ -323,47 +321,7 @@ def test_keys_of_long_rolls_are_means_over_whole_windows():
     assert torch.allclose(model.key_of(roll[:, :3]), model.transfer(padded, "score", "key"), atol=1e-6)
 
 
-# -- configuration ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"batch_size": 1}, "--batch_size 1: must be 2 or more"),
-        ({"predict_next": True, "use_x_prev": True}, "take one of them"),
-        ({"kl_anneal": 5, "epochs": 4}, "must not be longer than the 4 --epochs"),
-        ({"w_kl_anneal": 5, "epochs": 4}, "must not be longer than the 4 --epochs"),
-        ({"intermediate_dim": 0}, "--intermediate_dim 0: is for --model vae"),
-        ({"prior": "learned", "model": "vae", "classify": False}, "--prior learned: has nothing to learn from"),
-        ({"dropout": 1.0}, "--dropout 1: must be less than 1"),
-        ({"transpose": 12}, "--transpose 12: must be 11 or less"),
-        ({"seq_length": 4097}, "--seq_length 4097: must be 4096 or less"),
-        ({"target_keys": ("C", "H")}, "'H' is no key"),
-    ],
-)
-def test_what_does_not_go_together(changes, message):
-    with pytest.raises(InputError, match=message) as caught:
-        Config(**changes).validate()
-    assert "\n" not in str(caught.value)
-
-
-def test_what_goes_together():
-    for changes in (
-        {"prior": "learned", "model": "vae", "classify": False, "use_x_prev": True},
-        {"prior": "learned", "classify": False},
-        {"model": "vae", "intermediate_dim": 0},
-        {"epochs": 4, "kl_anneal": 4},
-        {"target_keys": ("C major", "c")},
-    ):
-        Config(**changes).validate()
-
-
-def test_names_lags_and_settling():
-    titles = [Config(dbroot="my songs/jsb all.json", **changes).title() for changes in EVERY]
-    assert titles == [f"classifying__{kind}__jsb_all" for kind in ("cl_vae", "vae", "cl_lstm", "lstm")]
-    assert Config().title() == "classifying__cl_lstm__chorales"
-    assert [Config(**lag).lag for lag in LAGS] == [0, 1, 1]
-    assert [Config(kl_anneal=a, w_kl_anneal=b).settled for a, b in ((0, 0), (3, 1), (1, 4))] == [0, 3, 4]
+# -- latents and windows ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("changes", EVERY, ids=ident)
@@ -388,3 +346,20 @@ def test_windows_follow_what_is_before():
     silent, other = model.decode(z, "score"), model.decode(z, "score", before=before)
     assert not silent[:, 0].any() and torch.equal(other[:, :1], before)
     assert torch.equal(silent, model.decode(z, "score", before=torch.zeros(3, 1, 88)))
+
+
+def test_keys_that_are_all_alike():
+    """All K logits are latents: the last key can be told as surely as the others, and moves of all logits change nothing."""
+    model = make_model(symmetric_w=True)
+    assert model.latent_shape == (3 + 4 * 3,)
+    u = torch.randn(5, 3)
+    assert torch.allclose(model.weights(u), (u + 2).softmax(1), atol=1e-6)
+    batch = windows(model, 4, 4, 4)
+    q = model.key_encoder(batch["score"])
+    expected = 0.5 * (q.mean**2 + q.variance - 1 - q.variance.log()).sum(1).mean()
+    assert model(batch).terms["kl_key"].item() == pytest.approx(expected.item(), rel=1e-5)
+    model.usual.copy_(torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.1, 0.2, 0.7]]))
+    ids = torch.tensor([[2], [0], [1]])
+    q = model.encode(batch["score"], "score", ids)
+    assert torch.allclose(model.decode(q.mean, "key"), model.usual[ids[:, 0]], atol=1e-5)
+    assert torch.allclose(q.mean[:, :3].sum(1), torch.zeros(3), atol=1e-5)

@@ -59,6 +59,7 @@ VARIANTS = [
     for prior in ("standard", "learned")
     for output in ("independent", "autoregressive")
 ] + [{"model": "lstm", "classify": told, "prior": "learned", "shortcuts": True} for told in (True, False)]
+VARIANTS += [{"model": model, "symmetric_w": True} for model in ("vae", "lstm")]
 
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=ident)

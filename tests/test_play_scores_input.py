@@ -234,3 +234,14 @@ def test_each_place_is_as_likely():
     drawn = seeds.draw(pieces, 4000, 3, 3, torch.Generator().manual_seed(0))
     places = [(seed.piece is pieces[1], seed.first) for seed in drawn]
     assert {places.count(place) // 100 for place in set(places)} <= {5, 6, 7} and len(set(places)) == 6
+
+
+@pytest.mark.parametrize(("mode", "name", "flags"), [("sample", "sample_0", ()), ("key_path", "key_path", ("--keys", "C", "E-"))])
+def test_what_is_read_is_not_replaced(run, tmp_path, capsys, mode, name, flags):
+    path = tmp_path / f"{name}.mid"
+    score_files.write(path, from_steps([[60, 64, 67]] * 12))
+    before = path.read_bytes()
+    for given in (path, tmp_path):
+        assert lt_play.main([mode, "-m", str(run), "-i", str(given), "-t", "4", "-g", "0", "-o", str(tmp_path), *flags]) == 2
+        assert "which is read; give another folder with -o" in capsys.readouterr().err
+    assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == [path.name]
