@@ -24,7 +24,7 @@ MODELS = {
     "VAE + LSTM": ["--preset", "windows", "--no-classify"],
     "classifying VAE + LSTM": ["--preset", "windows"],
     "VAE + LSTM, deep": ["--preset", "deep", "--no-classify"],
-    "VAE + LSTM, best": ["--preset", "best", "--no-classify"],
+    "VAE, autoregressive": ["--preset", "autoregressive", "--no-classify"],
 }
 HEADS = [
     "data", "model", "nll", "KL z", "KL w", "bound", "bound of 50 weights", "key of windows", "of pieces",

@@ -21,16 +21,6 @@ MOST_SEMITONES = 11
 MOST_LOG_VARIANCE = 30
 LONGEST_WINDOW = 4096  # steps
 WIDEST = 16384  # of layers
-DEEP = {
-    "model": "lstm",
-    "use_x_prev": True,
-    "prior": "learned",
-    "shortcuts": True,
-    "latent_dim": 16,
-    "intermediate_dim": 128,
-    "dropout": 0.2,
-    "lr": 3e-3,
-}
 
 
 @dataclass(frozen=True)
@@ -40,8 +30,25 @@ class Config(TrainConfig):
     PRESETS: ClassVar[dict[str, dict[str, object]]] = {
         "frames": {"model": "vae", "use_x_prev": True, "latent_dim": 4},
         "windows": {"model": "lstm", "use_x_prev": True, "latent_dim": 4, "lr": 3e-3},
-        "deep": DEEP,
-        "best": {**DEEP, "output": "autoregressive", "dropout": 0.3},
+        "deep": {
+            "model": "lstm",
+            "use_x_prev": True,
+            "prior": "learned",
+            "shortcuts": True,
+            "latent_dim": 16,
+            "intermediate_dim": 128,
+            "dropout": 0.2,
+            "lr": 3e-3,
+        },
+        "autoregressive": {
+            "model": "vae",
+            "use_x_prev": True,
+            "prior": "learned",
+            "output": "autoregressive",
+            "latent_dim": 8,
+            "intermediate_dim": 200,
+            "dropout": 0.2,
+        },
     }
     dbroot: str = option("", "file or folder of pieces; without it Bach's chorales, which music21 has", DATA, also=("train_file",))
     workers: int = derived(int)  # none: reading scores takes seconds
@@ -87,7 +94,7 @@ class Config(TrainConfig):
     w_log_var_prior: float = option(0.0, "log variance of the prior of the logits of the key", LOSSES)
     kl_anneal: int = option(0, "epochs over which the weight of the latents' divergence rises from 0.1 to 1", LOSSES, minimum=0)
     w_kl_anneal: int = option(0, "epochs over which the weight of the key's divergence rises from 0 to 1", LOSSES, minimum=0)
-    symmetric_w: bool = option(False, "let the last key have a logit, too, instead of 0: all keys are then alike", MODEL)
+    symmetric_w: bool = option(True, "give the last key a logit, too, instead of 0, so that all keys are alike", MODEL)
     scale_w: bool = option(False, "divide the terms of the key by the frames of a window, as the bound does", LOSSES)
 
     classes: dict[str, list[str]] = derived(dict)  # of keys; a class id is a place

@@ -18,6 +18,7 @@ TINY = {
     "batch_size": 4,
     "windows": 8,
     "class_windows": [2, 2, 2],
+    "symmetric_w": False,
 }
 EVERY = [{"model": model, "classify": told} for model in ("vae", "lstm") for told in (True, False)]
 SCALE = np.array([0, 2, 4, 5, 7, 9, 11, 12])
