@@ -83,12 +83,12 @@ def _track_count(content: bytes) -> int:
 def clock(score: Any, path: Path) -> Callable[[np.ndarray], np.ndarray]:
     """Return a function from ticks to seconds.
 
-    symusic reads a division or tempo of 0 without a word, and its own seconds are single precision.
+    symusic reads a division or tempo of 0 without a word, wraps ticks beyond 2^31, and its own seconds are single precision.
 
     Raises
     ------
     InputError
-        The score has a division or tempo of zero.
+        The score has a division or tempo of zero, or a change of tempo before its start.
     """
     if score.ticks_per_quarter < 1:
         raise InputError(f"{path}: its division is 0 ticks per quarter note; write it anew from its source")
@@ -98,6 +98,8 @@ def clock(score: Any, path: Path) -> Callable[[np.ndarray], np.ndarray]:
     tempo = np.concatenate([[DEFAULT_TEMPO], changes["mspq"][order]]) * 1e-6 / score.ticks_per_quarter  # s per tick
     if not (tempo > 0).all():
         raise InputError(f"{path}: it has a tempo of 0 s per quarter note; write it anew from its source")
+    if ticks[0] < 0 or (np.diff(ticks) < 0).any():
+        raise InputError(f"{path}: its times do not make sense; write it anew from its source")
     starts = np.concatenate([[0.0], np.cumsum(np.diff(ticks) * tempo[:-1])])
 
     def seconds(tick: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ Positions are in quarter notes of the score, so nothing here knows about seconds
 """
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -80,19 +81,25 @@ def from_steps(steps: Sequence) -> np.ndarray:
     """
     try:
         lengths = [len(step) for step in steps]
-        pitch = np.array([pitch for step in steps for pitch in step], float)
-    except (TypeError, ValueError):
+        other = [kind for kind in set(map(type, chain.from_iterable(steps))) if not is_number(kind)]
+        if other:  # before numpy looks for lists in lists
+            raise InputError(f"a song is no list of steps that are lists of MIDI pitches, but holds a {other[0].__name__} as a pitch")
+        pitch = np.fromiter(chain.from_iterable(steps), float, sum(lengths))
+    except (TypeError, ValueError, OverflowError):
         raise InputError("a song is no list of steps that are lists of MIDI pitches") from None
-    if pitch.ndim != 1:
-        raise InputError("a song is nested too deeply: give lists of steps that are lists of MIDI pitches")
     sounds = pitch >= 0  # false for NaN
-    wrong = pitch[sounds & ((pitch > 127) | (pitch % 1 != 0))]
+    wrong = pitch[sounds & ((pitch > 127) | (pitch != np.floor(pitch)))]
     if len(wrong):
         raise InputError(f"{wrong[0]:g} is no MIDI pitch: it must be a whole number within 0-127")
     frames = np.zeros((len(lengths), KEYS), bool)
     step = np.repeat(np.arange(len(lengths)), lengths)[sounds]
     frames[step, onto_keyboard(pitch[sounds].astype(np.int64)) - LOWEST] = True
     return frames
+
+
+def is_number(kind: type) -> bool:
+    """Return whether a type is of plain real numbers, of Python or numpy; truth values and spans of time are none."""
+    return issubclass(kind, int | float | np.integer | np.floating) and not issubclass(kind, bool | np.timedelta64)
 
 
 def folded(frames: np.ndarray, factor: int, reading: str = "sounding") -> np.ndarray:

@@ -13,33 +13,56 @@ from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
+MAX_OPCODES = 2**23  # of all pickles of a file
+MAX_COPIED = 2**26  # bytes that arrays and scalars may take beyond the size of their file, by naming a part of it many times
+POINTER = 8  # bytes
+FIELDS = 5  # of the state of an array, the last one its content
 
-def load(file: BinaryIO) -> Any:
+
+class Budget:
+    """Hold what the pickles of a file of `size` bytes, unpacked, may still cost: time, and memory that is not in the file."""
+
+    def __init__(self, size: int):
+        self.opcodes = MAX_OPCODES
+        self.bytes = MAX_COPIED + size
+
+    def spend(self, opcodes: int = 0, size: int = 0) -> None:
+        self.opcodes -= opcodes
+        self.bytes -= size
+        if self.opcodes < 0 or self.bytes < 0:
+            raise pickle.UnpicklingError(f"it takes over {MAX_OPCODES} opcodes, or too many copies; save arrays of numbers")
+
+
+def load(file: BinaryIO, budget: Budget) -> Any:
     """Read one pickle of data; text of Python 2 is taken as Latin-1.
 
     Raises
     ------
     Exception
-        Any, where it is damaged or hostile; `pickle.UnpicklingError` where it refers to code.
+        Any, where it is damaged or hostile; `pickle.UnpicklingError` where it refers to code or spends its budget.
     """
-    return _Unpickler(file, encoding="latin1").load()
+    return _Unpickler(file, budget).load()
 
 
-def read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """Read an array of an npz file, of numbers or of pickled objects.
+def read_array(archive: zipfile.ZipFile, name: str, budget: Budget | None = None) -> np.ndarray:
+    """Read an array of an npz file, of numbers or of pickled objects, for which there is a budget of its own unless one is given.
 
     Raises
     ------
     Exception
-        Any, where the file is damaged or hostile; `pickle.UnpicklingError` where it refers to code.
+        Any, where the file is damaged or hostile; `pickle.UnpicklingError` where it refers to code or spends its budget.
     """
+    size = archive.getinfo(name).file_size
     with io.BufferedReader(archive.open(name), 2**20) as file:
         version = np.lib.format.read_magic(file)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = header(file)
         if dtype.hasobject:
-            return np.asarray(load(file)).reshape(shape)
-        if math.prod(shape) * dtype.itemsize > archive.getinfo(name).file_size:
+            content = load(file, budget or Budget(size))
+            if not isinstance(content, _Array):
+                raise pickle.UnpicklingError(f"{name} holds a {type(content).__name__}, no array")
+            return np.asarray(content).reshape(shape)
+        if math.prod(shape) * dtype.itemsize > size:
             raise ValueError(f"{name} claims shape {shape}")
     with archive.open(name) as file:
         return np.lib.format.read_array(file, allow_pickle=False)
@@ -92,6 +115,8 @@ def _encode(text: str, encoding: str) -> bytes:
 class _Table(dict):
     """Stand for a dict while it is unpickled: hashing a deeply nested key would overflow the stack."""
 
+    __slots__ = ()
+
     def __setitem__(self, key, value):
         if not isinstance(key, str | bytes | int | float):
             raise pickle.UnpicklingError(f"a {type(key).__name__} as a key")
@@ -119,8 +144,45 @@ def _dispatch() -> dict:
     return {code: pickle._Unpickler.dispatch[code] for code in codes}
 
 
+class _Counted(dict):
+    """Stand for a table of opcodes, and count how often it is asked."""
+
+    __slots__ = ("budget",)
+
+    def __getitem__(self, code):
+        budget = self.budget
+        budget.opcodes -= 1
+        if budget.opcodes < 0:
+            budget.spend()
+        return super().__getitem__(code)
+
+
 class _Unpickler(pickle._Unpickler):  # the Python one: it can be held to some opcodes, and its memo is no memory bomb
     dispatch: ClassVar = _dispatch()
+
+    def __init__(self, file: BinaryIO, budget: Budget):
+        super().__init__(file, encoding="latin1")
+        self.budget = budget
+        self.dispatch = _Counted(self.dispatch)  # of this instance
+        self.dispatch.budget = budget
+
+    def load_build(self):
+        self._pay(self.stack[-1])
+        super().load_build()
+
+    dispatch[pickle.BUILD[0]] = load_build
+
+    def load_reduce(self):
+        self._pay(self.stack[-1])
+        super().load_reduce()
+
+    dispatch[pickle.REDUCE[0]] = load_reduce
+
+    def _pay(self, given: Any) -> None:
+        """Pay for what calls copy of what they are given, which may be of the memo."""
+        parts = (given, *given[:FIELDS]) if isinstance(given, tuple | list) else (given,)
+        self.budget.spend(size=sum(POINTER * len(part) for part in parts if isinstance(part, tuple | list)))
+        self.budget.spend(size=sum(len(part) for part in parts if isinstance(part, str | bytes)))
 
     def load_empty_dictionary(self):
         self.append(_Table())
@@ -136,6 +198,7 @@ class _Unpickler(pickle._Unpickler):  # the Python one: it can be held to some o
     dispatch[pickle.DICT[0]] = load_dict
 
     def find_class(self, module: str, name: str):
+        self.budget.spend(opcodes=8)  # takes as much memory as so many lists
         known = _KNOWN.get((module.replace("numpy._core", "numpy.core"), name))
         if known is None:
             raise pickle.UnpicklingError(f"it refers to {module}.{name}, which is no data")

@@ -40,8 +40,8 @@ def read(path: Path) -> Score:
     Raises
     ------
     InputError
-        The file is damaged or of another kind, holds no pitched notes, or lasts longer than 30 000 quarters; for MusicXML, music21
-        is not installed.
+        The file is damaged or of another kind, holds no pitched notes, notes before its start, or lasts longer than 30 000 quarters;
+        for MusicXML, music21 is not installed.
     """
     return _musicxml(path) if path.suffix.lower() in MUSICXML else _midi(path)
 
@@ -55,18 +55,20 @@ def _midi(path: Path) -> Score:
         np.concatenate([np.zeros(0, np.int64), *(notes[name] for notes in tracks)]).astype(np.int64)
         for name in ("time", "duration", "pitch")
     )
-    sounds = length > 0
-    end = (start + length)[sounds]
+    sounds = length != 0
+    start, end, pitch = start[sounds], (start + length)[sounds], pitch[sounds]
     division = content.ticks_per_quarter
-    _check(end / division, path)
+    _check(start / division, end / division, path)
     tempo = 60 * end.max() / division / seconds(end.max())
     bars = _bars(content, end.max()) / division
-    return Score(start[sounds] / division, end / division, pitch[sounds], bars, float(tempo))
+    return Score(start / division, end / division, pitch, bars, float(tempo))
 
 
-def _check(offset: np.ndarray, path: Path) -> None:
+def _check(onset: np.ndarray, offset: np.ndarray, path: Path) -> None:
     if not len(offset):
         raise InputError(f"{path}: holds no notes with a pitch; give a file that does")
+    if onset.min() < 0 or (offset < onset).any():  # ticks beyond 2^31 wrap
+        raise InputError(f"{path}: its times do not make sense; write it anew from its source")
     if offset.max() > MAX_QUARTERS:
         raise InputError(f"{path}: lasts {offset.max():.0f} quarter notes; cut it in pieces of up to {MAX_QUARTERS}")
 
@@ -79,7 +81,7 @@ def _bars(content: Any, end: int) -> np.ndarray:
     metres += [
         (time, beats, unit)
         for time, beats, unit in zip(*(changes[name][order].tolist() for name in ("time", "numerator", "denominator")), strict=True)
-        if beats and 1 <= unit <= LONGEST_DENOMINATOR and time < end
+        if beats and 1 <= unit <= LONGEST_DENOMINATOR and 0 <= time < end
     ]
     stops = [time for time, _, _ in metres[1:]] + [end]
     whole = 4 * content.ticks_per_quarter
@@ -100,7 +102,7 @@ def _musicxml(path: Path) -> Score:
         marks = [mark.getQuarterBPM() for mark in score.recurse().getElementsByClass("MetronomeMark")]
     except Exception as error:  # a damaged file can provoke any
         raise InputError(f"{path}: not readable as MusicXML ({type(error).__name__}); export it anew, or as MIDI") from None
-    _check(notes[1], path)
+    _check(notes[0], notes[1], path)
     return Score(notes[0], notes[1], notes[2].astype(np.int64), bars, float(next(filter(None, marks), TEMPO)))
 
 

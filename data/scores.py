@@ -199,6 +199,7 @@ def _pieces(path: Path, root: Path, step: str, reading: str) -> list[Piece | Non
     """Read a file; None stands for a song without notes."""
     steps = rolls.STEPS[step]
     name = str(path.relative_to(root).with_suffix("")) if path != root else path.stem
+    name = name.encode("utf-8", "replace").decode("utf-8")  # names of files that are not UTF-8 could not be written
     if path.suffix.lower() in MIDI + MUSICXML:
         return [piece_of(score_files.read(path), name, path, steps, reading, _folder_split(path, root))]
     return [_of_song(song, name, path, steps, reading) for song in song_tables.read(path)]

@@ -15,7 +15,7 @@ import numpy as np
 
 from data import safe_pickle
 from data.keys import Key
-from data.rolls import KEYS, STEPS, from_steps
+from data.rolls import KEYS, STEPS, from_steps, is_number
 from data.splits import SPLITS
 from utils.config import InputError, read_json
 
@@ -23,8 +23,12 @@ JSON = (".json",)
 NPZ = (".npz",)
 PICKLES = (".pickle", ".pkl", ".p")
 MAX_BYTES = 256 * 2**20  # of a file, unpacked
-MAX_STEPS = 2**22  # of all songs of a file
-MAX_NOTES = 128  # in a step
+MAX_JSON = 32 * 2**20  # bytes, of which each can take 14 in memory
+MAX_LISTS = 2**22  # and objects, and their entries, of a JSON file: an empty list takes 64 bytes
+MAX_SONGS = 100_000  # of a file
+MAX_STEPS = 2**21  # of all songs of a file
+MAX_NOTES = 2**23  # of all songs of a file
+MAX_CHORD = 128  # notes in a step
 NAMES = {**{split: split for split in SPLITS}, "val": "valid", "validation": "valid"}  # as files say it
 
 
@@ -57,54 +61,62 @@ def read(path: Path) -> list[Song]:
 
 
 def _refuse_large(path: Path) -> None:
-    size = path.stat().st_size
+    size, limit = path.stat().st_size, MAX_JSON if path.suffix.lower() in JSON else MAX_BYTES
     if path.suffix.lower() in NPZ:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
-    if size > MAX_BYTES:
-        raise InputError(
-            f"{path}: {size / 2**20:.0f} MiB is too much for a table of songs; cut it in parts of {MAX_BYTES >> 20} MiB"
-        )
+    if size > limit:
+        raise InputError(f"{path}: {size / 2**20:.0f} MiB is too much for a table of songs; cut it in parts of {limit >> 20} MiB")
 
 
 def _content(path: Path) -> Mapping[str, Any]:
     """Return what a file holds by name."""
     suffix = path.suffix.lower()
     if suffix in JSON:
+        text = path.read_bytes()
+        if sum(text.count(mark) for mark in b"[{:") > MAX_LISTS:
+            raise InputError(f"{path}: holds more than {MAX_LISTS} lists; cut it in parts")
         return read_json(path)
     if suffix in NPZ:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".npy")]
-            return {name.removesuffix(".npy"): safe_pickle.read_array(archive, name) for name in names}
+            budget = safe_pickle.Budget(sum(entry.file_size for entry in archive.infolist()))
+            return {name.removesuffix(".npy"): safe_pickle.read_array(archive, name, budget) for name in names}
     with open(path, "rb") as file:
-        content = safe_pickle.load(file)
+        content = safe_pickle.load(file, safe_pickle.Budget(path.stat().st_size))
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: holds a {type(content).__name__}, not songs by the names of splits")
     return content
 
 
 def _songs(content: Mapping[str, Any], path: Path) -> Iterator[Song]:
-    given = [name for name in NAMES if name in content]
+    given = {name: _list(content[name], f"{name} is") for name in NAMES if name in content}
     if not given:
         raise InputError(f"{path}: holds none of {', '.join(SPLITS)}; give lists of songs by these names")
-    if not any(len(_list(content[name], f"{name} is")) for name in given):
+    if not any(map(len, given.values())):
         raise InputError(f"{path}: holds no songs, only empty lists; give songs")
+    _bound(sum(map(len, given.values())), MAX_SONGS, "songs")
     steps = _steps(content, path)
-    total = 0
-    for name in given:
-        songs = _list(content[name], f"{name} is")
+    total = notes = 0
+    for name, songs in given.items():
         keys, modes = (_column(content, f"{name}_{kind}", len(songs)) for kind in ("key", "mode"))
         for i, (song, key, mode) in enumerate(zip(songs, keys, modes, strict=True)):
             if isinstance(song, Mapping):
                 song, key, mode = song.get("frames"), song.get("key"), song.get("mode")
             song = _list(song, f"song {i} of {name} is")
             total += len(song)
-            if total > MAX_STEPS:
-                raise InputError(f"its songs have more than {MAX_STEPS} steps; cut it in parts")
+            _bound(total, MAX_STEPS, "steps")
+            notes += _note_count(song, f"song {i} of {name}")
+            _bound(notes, MAX_NOTES, "notes")
             try:
                 yield Song(f"{name}/{i}", NAMES[name], _frames(song), _key(key, mode), steps)
             except InputError as error:
                 raise InputError(f"song {i} of {name}: {error}") from None
+
+
+def _bound(count: int, limit: int, things: str) -> None:
+    if count > limit:
+        raise InputError(f"it holds more than {limit} {things}; cut it in parts")
 
 
 def _list(value: Any, place: str) -> Sequence | np.ndarray:
@@ -125,9 +137,10 @@ def _steps(content: Mapping[str, Any], path: Path) -> int | None:
     """Return the steps in a quarter note: what the table says, or its name ("jsb-chorales-quarter", "Jsb16thSeparated")."""
     told = content.get("steps_per_quarter")
     if told is not None:
-        told = np.asarray(told)[()]
-        if told not in STEPS.values():
-            raise InputError(f"{path}: steps_per_quarter is {told}; only {', '.join(map(str, STEPS.values()))} are known")
+        told = told[()] if isinstance(told, np.ndarray) else told
+        if not is_number(type(told)) or told not in STEPS.values():
+            shown = str(told)[:20] if is_number(type(told)) else f"a {type(told).__name__}"
+            raise InputError(f"{path}: steps_per_quarter is {shown}; only {', '.join(map(str, STEPS.values()))} are known")
         return int(told)
     if content.get("format") == "chorale-rolls/1":
         return STEPS["quarter"]
@@ -135,15 +148,27 @@ def _steps(content: Mapping[str, Any], path: Path) -> int | None:
     return STEPS[named[0]] if named else None
 
 
+def _is_roll(song: Sequence | np.ndarray) -> bool:
+    return isinstance(song, np.ndarray) and song.ndim == 2 and song.shape[1] == KEYS and song.dtype.kind in "biuf"
+
+
+def _note_count(song: Sequence | np.ndarray, place: str) -> int:
+    """Return how many notes the steps of a song hold; a roll counts as none."""
+    if _is_roll(song):
+        return 0
+    lengths = [len(_list(step, f"{place}: a step is")) for step in song]
+    if max(lengths, default=0) > MAX_CHORD:
+        raise InputError(f"{place}: a step has more than {MAX_CHORD} notes")
+    return sum(lengths)
+
+
 def _frames(song: Sequence | np.ndarray) -> np.ndarray:
     """Return the frames (T, 88) of a song."""
-    if isinstance(song, np.ndarray) and song.ndim == 2 and song.shape[1] == KEYS and song.dtype.kind in "biuf":
-        if not np.isin(song, (0, 1)).all():
-            raise InputError("a roll of 88 columns holds something else than 0 and 1")
-        return np.ascontiguousarray(song, bool)
-    if any(len(_list(step, "a step is")) > MAX_NOTES for step in song):
-        raise InputError(f"a step has more than {MAX_NOTES} notes")
-    return from_steps(song)
+    if not _is_roll(song):
+        return from_steps(song)
+    if not np.isin(song, (0, 1)).all():
+        raise InputError("a roll of 88 columns holds something else than 0 and 1")
+    return np.ascontiguousarray(song, bool)
 
 
 def _key(key: Any, mode: Any) -> Key | None:
@@ -152,4 +177,7 @@ def _key(key: Any, mode: Any) -> Key | None:
         return None
     if isinstance(mode, bool | np.bool_):
         mode = "major" if mode else "minor"
-    return Key.parse(f"{key} {mode}" if mode else str(key))
+    for part in (key, mode or ""):
+        if not isinstance(part, str):  # others could be endless to write
+            raise InputError(f"its key is told by a {type(part).__name__}; write it like C, f#, E-, 'Eb major' or 'c minor'")
+    return Key.parse(f"{key} {mode}" if mode else key)

@@ -16,7 +16,8 @@ JSB = {"key": ["A", "A-", "B-", "C", "D", "D-", "E", "E-", "F", "G"]}
 
 
 def size(**changes) -> int:
-    changes = {"seq_length": 1 if changes["model"] == "vae" else 16, "latent_dim": 4, "optimizer": "adam", **changes}
+    length = 1 if changes["model"] == "vae" else 16
+    changes = {"seq_length": length, "latent_dim": 4, "optimizer": "adam", "symmetric_w": False, **changes}
     return sum(p.numel() for p in Model(Config(classes=JSB, batch_size=10, windows=10, **changes)).parameters())
 
 

@@ -148,7 +148,7 @@ def read_json(path: Path) -> dict[str, Any]:
     InputError : the file is missing, unreadable, no JSON, or no object.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (ValueError, RecursionError):
