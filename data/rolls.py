@@ -81,10 +81,11 @@ def from_steps(steps: Sequence) -> np.ndarray:
     """
     try:
         lengths = [len(step) for step in steps]
-        other = [kind for kind in set(map(type, chain.from_iterable(steps))) if not is_number(kind)]
+        flat = list(chain.from_iterable(steps))
+        other = [kind.__name__ for kind in set(map(type, flat)) if not is_number(kind)]
         if other:  # before numpy looks for lists in lists
-            raise InputError(f"a song is no list of steps that are lists of MIDI pitches, but holds a {other[0].__name__} as a pitch")
-        pitch = np.fromiter(chain.from_iterable(steps), float, sum(lengths))
+            raise InputError(f"a song is no list of steps that are lists of MIDI pitches: a {min(other)} stands for a pitch")
+        pitch = np.fromiter(flat, float, len(flat))
     except (TypeError, ValueError, OverflowError):
         raise InputError("a song is no list of steps that are lists of MIDI pitches") from None
     sounds = pitch >= 0  # false for NaN

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
-MAX_OPCODES = 2**23  # of all pickles of a file
+MAX_OPCODES = 5_000_000  # of all pickles of a file: some seconds, and up to 0.5 GB
 MAX_COPIED = 2**26  # bytes that arrays and scalars may take beyond the size of their file, by naming a part of it many times
 POINTER = 8  # bytes
 FIELDS = 5  # of the state of an array, the last one its content

@@ -40,8 +40,8 @@ def read(path: Path) -> Score:
     Raises
     ------
     InputError
-        The file is damaged or of another kind, holds no pitched notes, notes before its start, or lasts longer than 30 000 quarters;
-        for MusicXML, music21 is not installed.
+        The file is damaged or of another kind, holds no pitched notes or some before its start, or lasts longer than 30 000
+        quarters; for MusicXML, music21 is not installed.
     """
     return _musicxml(path) if path.suffix.lower() in MUSICXML else _midi(path)
 

@@ -156,7 +156,8 @@ def _note_count(song: Sequence | np.ndarray, place: str) -> int:
     """Return how many notes the steps of a song hold; a roll counts as none."""
     if _is_roll(song):
         return 0
-    lengths = [len(_list(step, f"{place}: a step is")) for step in song]
+    a_step = f"{place}: a step is"
+    lengths = [len(_list(step, a_step)) for step in song]
     if max(lengths, default=0) > MAX_CHORD:
         raise InputError(f"{place}: a step has more than {MAX_CHORD} notes")
     return sum(lengths)
