@@ -27,6 +27,7 @@ class Budget:
         self.bytes = MAX_COPIED + size
 
     def spend(self, opcodes: int = 0, size: int = 0) -> None:
+        """Take from it; raise `pickle.UnpicklingError` where nothing is left."""
         self.opcodes -= opcodes
         self.bytes -= size
         if self.opcodes < 0 or self.bytes < 0:
@@ -59,7 +60,7 @@ def read_array(archive: zipfile.ZipFile, name: str, budget: Budget | None = None
         shape, _, dtype = header(file)
         if dtype.hasobject:
             content = load(file, budget or Budget(size))
-            if not isinstance(content, _Array):
+            if isinstance(content, list | tuple):  # numpy would look for lists in lists, which can contain themselves
                 raise pickle.UnpicklingError(f"{name} holds a {type(content).__name__}, no array")
             return np.asarray(content).reshape(shape)
         if math.prod(shape) * dtype.itemsize > size:
@@ -160,11 +161,11 @@ class _Counted(dict):
 class _Unpickler(pickle._Unpickler):  # the Python one: it can be held to some opcodes, and its memo is no memory bomb
     dispatch: ClassVar = _dispatch()
 
-    def __init__(self, file: BinaryIO, budget: Budget):
+    def __init__(self, file: BinaryIO, budget: Budget | None = None):
         super().__init__(file, encoding="latin1")
-        self.budget = budget
+        self.budget = budget or Budget(0)
         self.dispatch = _Counted(self.dispatch)  # of this instance
-        self.dispatch.budget = budget
+        self.dispatch.budget = self.budget
 
     def load_build(self):
         self._pay(self.stack[-1])
@@ -181,8 +182,8 @@ class _Unpickler(pickle._Unpickler):  # the Python one: it can be held to some o
     def _pay(self, given: Any) -> None:
         """Pay for what calls copy of what they are given, which may be of the memo."""
         parts = (given, *given[:FIELDS]) if isinstance(given, tuple | list) else (given,)
-        self.budget.spend(size=sum(POINTER * len(part) for part in parts if isinstance(part, tuple | list)))
-        self.budget.spend(size=sum(len(part) for part in parts if isinstance(part, str | bytes)))
+        size = sum(POINTER * len(part) for part in parts if isinstance(part, tuple | list))
+        self.budget.spend(opcodes=4, size=size + sum(len(part) for part in parts if isinstance(part, str | bytes)))
 
     def load_empty_dictionary(self):
         self.append(_Table())
@@ -198,7 +199,7 @@ class _Unpickler(pickle._Unpickler):  # the Python one: it can be held to some o
     dispatch[pickle.DICT[0]] = load_dict
 
     def find_class(self, module: str, name: str):
-        self.budget.spend(opcodes=8)  # takes as much memory as so many lists
+        self.budget.spend(opcodes=8)  # takes as long, and as much memory
         known = _KNOWN.get((module.replace("numpy._core", "numpy.core"), name))
         if known is None:
             raise pickle.UnpicklingError(f"it refers to {module}.{name}, which is no data")

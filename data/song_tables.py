@@ -167,7 +167,7 @@ def _frames(song: Sequence | np.ndarray) -> np.ndarray:
     """Return the frames (T, 88) of a song."""
     if not _is_roll(song):
         return from_steps(song)
-    if not np.isin(song, (0, 1)).all():
+    if not ((song == 0) | (song == 1)).all():
         raise InputError("a roll of 88 columns holds something else than 0 and 1")
     return np.ascontiguousarray(song, bool)
 

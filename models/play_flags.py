@@ -103,11 +103,12 @@ def add_score_flags(add: Callable) -> None:
 
 def whole(least: int, most: int = 10**9) -> Callable[[str], int]:
     """Return what reads whole numbers from `least` to `most`."""
-    limits = f"{least} or more, of nine digits at most" if most == 10**9 else f"{least} to {most}"
+    limits = f"{least} or more" if most == 10**9 else f"{least} to {most}"
 
     def read(text: str) -> int:
         if not re.fullmatch(r"\d{1,9}", text) or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"must be a whole number, {limits}, not {text[:20]}")
+            digits = ", of nine digits at most" if text.isdecimal() and len(text) > 9 else ""
+            raise argparse.ArgumentTypeError(f"must be a whole number{digits}, {limits}, not {text[:20]}")
         return int(text)
 
     return read

@@ -275,8 +275,8 @@ def test_absent_splits_are_made_and_told(caplog):
     assert [piece.split for piece in whole][30:] == ["test", "test"]
     assert by_split["test"] == 2 and by_split["valid"] > 0
     (line,) = caplog.messages
-    told = f"taken are {by_split['train']} pieces for train, {by_split['valid']} pieces for valid, 2 pieces for test"
-    assert line == f"corpus: no piece is in test; {told}"
+    told = f"{by_split['train']} train, {by_split['valid']} valid, 2 test"
+    assert line == f"corpus: gives no pieces for test; split anew, so that there are some: {told}; docs/data.md says how"
 
 
 def test_transposed_copies_are_split_together():

@@ -169,8 +169,17 @@ def test_steps_by_the_name(tmp_path):
         ({"train": ["abc"]}, "song 0 of train is no list, but a str"),
         ({"train": [[60, 62]]}, "song 0 of train: a step is no list, but a int"),
         ({"train": [[["C4"]]]}, "song 0 of train: a song is no list of steps"),
-        ({"train": [[[[60]]]]}, "song 0 of train: a song is nested too deeply|no list of steps"),
+        ({"train": [[[[60]]]]}, "song 0 of train: a song is no list of steps .*: a list stands for a pitch"),
         ({"train": [[[60]], [[128]]]}, "song 1 of train: 128 is no MIDI pitch"),
+        ('{"train": [[[1e400]]]}', "song 0 of train: inf is no MIDI pitch"),
+        ({"train": [[[60, True]]]}, "a bool stands for a pitch"),
+        ({"train": [[["60"]]]}, "a str stands for a pitch"),
+        ({"train": [[[None]]]}, "a NoneType stands for a pitch"),
+        ({"train": [[[10**400]]]}, "a song is no list of steps"),
+        ({"train": [[[60]]], "steps_per_quarter": True}, "steps_per_quarter is a bool"),
+        ({"train": [[[60]]], "steps_per_quarter": [4]}, "steps_per_quarter is a list"),
+        ({"train": [[[60]]], "train_key": [5]}, "song 0 of train: its key is told by a int"),
+        ({"train": [[[60]]], "train_key": ["C"], "train_mode": [{"a": 1}]}, "song 0 of train: its key is told by a dict"),
         ({"train": [[[60.5]]]}, "song 0 of train: 60.5 is no MIDI pitch"),
         ({"train": [[[60] * 129]]}, "song 0 of train: a step has more than 128 notes"),
         ({"train": [{"key": "C"}]}, "song 0 of train is no list, but a NoneType"),
@@ -194,7 +203,12 @@ def test_songs_without_notes_are_left_out(tmp_path, caplog):
 def test_too_much_is_refused(tmp_path, monkeypatch):
     path = saved(tmp_path / "x.npz", {"train": np.full((40, 10, 4), 60)})
     monkeypatch.setattr(song_tables, "MAX_STEPS", 399)
-    refused(path, "its songs have more than 399 steps")
+    refused(path, "it holds more than 399 steps")
+    monkeypatch.setattr(song_tables, "MAX_NOTES", 1599)
+    monkeypatch.setattr(song_tables, "MAX_STEPS", 400)
+    refused(path, "it holds more than 1599 notes")
+    monkeypatch.setattr(song_tables, "MAX_SONGS", 39)
+    refused(path, "it holds more than 39 songs")
     monkeypatch.setattr(song_tables, "MAX_BYTES", 10_000)
     refused(path, "is too much for a table of songs")
 
