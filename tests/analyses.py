@@ -32,6 +32,7 @@ KEYS = [
     "probe",
     "generated",
     "space",
+    "music",
     "examples_named",
 ]
 PIXEL = bytes.fromhex(  # the smallest PNG

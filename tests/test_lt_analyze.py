@@ -337,7 +337,7 @@ def test_without_the_runs_own_corpus_there_is_no_probe(solo, corpus, tmp_path, c
     assert analyse(run, output=tmp_path / "out", dbroot=other, split="all", **only(make_losses=1)) == 0
     assert "no linear probe" in caplog.text and read(tmp_path / "out")["probe"] == {}
     assert analyse(run, output=tmp_path / "none", dbroot=other, split="all", **only(make_classifier=1)) == 2
-    assert "the notes that it was trained on are not at" in capsys.readouterr().err
+    assert "what it was trained on is not at" in capsys.readouterr().err
     assert analyse(run, output=tmp_path / "moved", dbroot=corpus, **only(make_losses=1)) == 0  # it only lies elsewhere
     assert set(read(tmp_path / "moved")["probe"]) == {"signal", "symbol"}
 
