@@ -120,7 +120,14 @@ def tables(metrics: Shown) -> list[Table]:
     by: dict[str, list] = {}
     for translation, metric, estimates in rows(metrics):
         by.setdefault(translation, []).append([metric, *(e and (e["value"], e["low"], e["high"]) for e in estimates)])
-    return [Table(["", *metrics], lines, TITLES.get(t, t.replace("_", " "))) for t, lines in by.items()]
+    return [_table(lines, list(metrics), TITLES.get(t, t.replace("_", " "))) for t, lines in by.items()]
+
+
+def _table(lines: Sequence[list], columns: Sequence[str], title: str) -> Table:
+    """Return a table without the columns that have nothing in it."""
+    filled = [place for place in range(len(columns)) if any(line[place + 1] for line in lines)]
+    body = [[line[0], *(line[place + 1] for place in filled)] for line in lines]
+    return Table(["", *(columns[place] for place in filled)], body, title)
 
 
 def write_comparison(folder: Path, metrics: Shown) -> None:

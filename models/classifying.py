@@ -3,8 +3,8 @@
 Hennig, Umakantha and Williamson, "A classifying variational autoencoder with application to polyphonic music generation", 2017
 (arXiv 1711.07050), sections 2 and 3. docs/classifying.md says where this departs from it.
 
-The latent of a window is the K - 1 logits u of the key, if it is inferred, then the n latents z of its frames; the weights of the
-keys are w = softmax([u, 0]).
+The latent of a window is the U logits u of the keys, if they are inferred, then the n latents z of its frames; the weights of the
+keys are w = softmax(u), U = K, or those of the paper, w = softmax([u, 0]), U = K - 1.
 """
 
 import logging
@@ -134,7 +134,7 @@ class Model(ScoreModel):
         return Parts(inputs, history, frames[:, lag:], there)
 
     def _infer_key(self, x: Tensor) -> Normal:
-        """Return the Gaussian (B, K - 1) of the logits of keys; empty where none is inferred."""
+        """Return the Gaussian (B, U) of the logits of keys; empty where none is inferred."""
         return self.key_encoder(x) if self.classes else Normal(x.new_zeros(len(x), 0), x.new_ones(len(x), 0))
 
     def _key_prior(self, n: int) -> Normal:
@@ -142,7 +142,7 @@ class Model(ScoreModel):
         return Normal(zeros, (zeros + self.config.w_log_var_prior).exp())
 
     def weights(self, u: Tensor) -> Tensor:
-        """Return the weights (..., K) of keys for their logits (..., K - 1); (..., 0) for none."""
+        """Return the weights (..., K) of keys for their logits (..., U); (..., 0) for none."""
         return self._of_all(u).softmax(-1) if self.classes else u
 
     def _of_all(self, u: Tensor) -> Tensor:
@@ -170,7 +170,7 @@ class Model(ScoreModel):
     # -- translation --------------------------------------------------------------------------------------------------
 
     def encode(self, x: Tensor, source: str, condition: Tensor | None = None) -> Normal:
-        """Return the posterior of the latents (N, K - 1 + n Z) of windows; of z given the mean of u, or the key that is told.
+        """Return the posterior of the latents (N, U + n Z) of windows; of z given the mean of u, or the key that is told.
 
         Parameters
         ----------
@@ -182,13 +182,13 @@ class Model(ScoreModel):
         return Normal(*(torch.cat([a, b.flatten(1)], 1) for a, b in zip(u, q, strict=True)))
 
     def _told(self, ids: Tensor) -> Normal:
-        """Return the logits (N, K - 1) that are usual in a class."""
+        """Return the logits (N, U) that are usual in a class."""
         log = self.usual[ids].clamp_min(TINY).log() if self.classes else torch.zeros(len(ids), 1, device=ids.device)
         u = log - log.mean(1, keepdim=True) if self.config.symmetric_w else log[:, :-1] - log[:, -1:]
         return Normal(u, torch.full_like(u, CERTAIN))
 
     def split(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the weights (N, K) of keys and the latents (N, n, Z) of frames in latents (N, K - 1 + n Z)."""
+        """Return the weights (N, K) of keys and the latents (N, n, Z) of frames in latents (N, U + n Z)."""
         return self.weights(latents[:, : self.logits]), latents[:, self.logits :].unflatten(1, (self.body.n, -1))
 
     def decode(
@@ -199,7 +199,7 @@ class Model(ScoreModel):
         temperature: float = 0.0,
         before: Tensor | None = None,
     ) -> Tensor:
-        """Return windows (N, lag + T, 88), or weights of keys (N, K), for latents (N, K - 1 + n Z).
+        """Return windows (N, lag + T, 88), or weights of keys (N, K), for latents (N, U + n Z).
 
         A window begins after the frames `before` (N, lag, 88), or silence; where the decoder is told the frame before, it is the
         one that it has decoded itself.
@@ -242,7 +242,7 @@ class Model(ScoreModel):
         return (losses.bernoulli_nll(self._logits_at(z, parts), parts.targets) * parts.there).sum(1) / parts.there.sum(1)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw `n` latents (n, K - 1 + n Z) from the prior; a learned one is that of music that begins from silence."""
+        """Draw `n` latents (n, U + n Z) from the prior; a learned one is that of music that begins from silence."""
         u = drawn(self._key_prior(n), generator)
         if self.config.prior == "standard":
             return torch.cat([u, super().sample(n, generator)[:, self.logits :]], 1)
