@@ -104,7 +104,7 @@ class Excerpts:
         """Return a hash of the pieces and their classes."""
         digest = hashlib.sha256()
         for piece in self.pieces:
-            digest.update(f"{piece.key} {len(piece)} ".encode())
+            digest.update(f"{piece.identity} {piece.key} {len(piece)} ".encode())
             digest.update(np.packbits(piece.frames).tobytes())
         return digest.hexdigest()[:16]
 

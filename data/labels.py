@@ -173,7 +173,9 @@ class Labels(Representation):
             for l, (label, classes) in enumerate(self.classes)
         }
 
-    def poll(self, reference: Tensor, estimate: Tensor, item: Tensor, group: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    def poll(
+        self, reference: Tensor, estimate: Tensor, item: Tensor, group: Tensor, weight: Tensor | None = None
+    ) -> dict[str, tuple[Tensor, Tensor]]:
         """Return for each recording of an instrument whether the class that most of its sounding frames are given is right."""
         parts = []
         for i in range(len(self.instruments)):
@@ -184,7 +186,8 @@ class Labels(Representation):
             place = own.unique(return_inverse=True)[1]
             rows = torch.arange(len(own))
             first = torch.full((int(place.max()) + 1,), len(own)).scatter_reduce(0, place, rows, "amin")
-            elected = torch.stack([metrics.votes(column, own) for column in named.unbind(1)], 1)
+            counts = None if weight is None else weight[sounds]
+            elected = torch.stack([metrics.votes(column, own, counts) for column in named.unbind(1)], 1)
             parts.append((elected == true[first], group[sounds, i][first] * len(self.instruments) + i))
         if not parts:
             return {}

@@ -96,10 +96,13 @@ class Classes(Representation):
         """Return the most likely class of `x` (N, K)."""
         return {self.label: Facet(x.argmax(-1), self.names)}
 
-    def poll(self, reference: Tensor, estimate: Tensor, item: Tensor, group: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    def poll(
+        self, reference: Tensor, estimate: Tensor, item: Tensor, group: Tensor, weight: Tensor | None = None
+    ) -> dict[str, tuple[Tensor, Tensor]]:
         """Return whether the sum of each item's estimates is largest at its class, (M,), and the items' groups (M,)."""
         items, place = item[:, 0].unique(return_inverse=True)
-        total = torch.zeros(len(items), len(self.names), dtype=torch.double).index_add(0, place, estimate.double())
+        counted = estimate.double() if weight is None else estimate.double() * weight[:, None]
+        total = torch.zeros(len(items), len(self.names), dtype=torch.double).index_add(0, place, counted)
         first = torch.full((len(items),), len(place)).scatter_reduce(0, place, torch.arange(len(place)), "amin")
         right = total.argmax(-1) == reference[first].argmax(-1)
         return {self.label: (right.double(), group[first, 0])}

@@ -63,13 +63,16 @@ class Representation:
         """Return by name what of `x` (N, *shape) is one of some classes; nothing where there are no classes."""
         return {}
 
-    def poll(self, reference: Tensor, estimate: Tensor, item: Tensor, group: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    def poll(
+        self, reference: Tensor, estimate: Tensor, item: Tensor, group: Tensor, weight: Tensor | None = None
+    ) -> dict[str, tuple[Tensor, Tensor]]:
         """Return by name how right the vote of each item's estimates is, (M,), and the items' groups (M,); nothing without classes.
 
         Parameters
         ----------
         reference, estimate : (N, *shape).
         item, group : (N, G) the items and groups, of G kinds, that an example belongs to.
+        weight : (N,) how much each estimate counts; alike where not given.
         """
         return {}
 

@@ -130,6 +130,12 @@ def _table(lines: Sequence[list], columns: Sequence[str], title: str) -> Table:
     return Table(["", *(columns[place] for place in filled)], body, title)
 
 
+def _reading(metrics: Shown) -> str:
+    """Return how to read the scores."""
+    scores = any(translation in composing_report.TITLES for translations in metrics.values() for translation in translations)
+    return composing_report.READING if scores else READING
+
+
 def write_comparison(folder: Path, metrics: Shown) -> None:
     """Write the estimates of several runs side by side: comparison.csv, comparison.png and .pdf, and a page."""
     make_folder(folder)
@@ -143,7 +149,7 @@ def write_comparison(folder: Path, metrics: Shown) -> None:
     }
     draw.comparison(points, [folder / "comparison.png", folder / "comparison.pdf"])
     sections = [
-        Section("Scores", [Text(READING), *tables(metrics)]),
+        Section("Scores", [Text(_reading(metrics)), *tables(metrics)]),
         Section("Picture", [Picture(folder / "comparison.png", NOTE)]),
     ]
     write(folder / "comparison.html", "Comparison", ", ".join(metrics), sections)
@@ -209,9 +215,7 @@ def _sections(found: Analysis, drawn: Mapping[str, Path]) -> Iterator[Section]:
         return [Picture(drawn[name], CAPTIONS.get(name, name.replace("_", " ").capitalize())) for name in chosen]
 
     counts = f"{len(found.observed.group)} examples, passes: {found.request.passes}."
-    yield Section(
-        "Scores", [Text(f"{counts} {NOTE}"), Text(composing_report.READING if found.music else READING), *tables(found.metrics)]
-    )
+    yield Section("Scores", [Text(f"{counts} {NOTE}"), Text(_reading(found.metrics)), *tables(found.metrics)])
     if found.examples:
         named = [[e.title, *(e.named.get(source, "") for source in found.examples[0].named)] for e in found.examples]
         heads = ["recording", *(f"named from {source}" for source in found.examples[0].named)]

@@ -117,8 +117,7 @@ def _observed(model: LatentModel, whole: dict[tuple[str, ...], Tensor]) -> Obser
             representation, reference = model.representations[name[1]], whole["reference", name[1]]
             true, named = representation.facets(reference), representation.facets(values)
             result.facets[name[0]] = {label: (true[label], named[label]) for label in true}
-            counted = values if weight is None else values * weight[:, None]
-            polls = representation.poll(reference, counted, whole["item",], result.group)
+            polls = representation.poll(reference, values, whole["item",], result.group, weight)
             for label, (right, group) in polls.items():
                 result.scores[name[0]][f"{label}_vote"] = Scores(right, group[:, None])
     return result

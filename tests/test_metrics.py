@@ -122,3 +122,9 @@ def test_what_has_no_weight_is_as_if_it_were_not_there():
     )
     keep = torch.tensor([0, 1, 3])
     assert weighted == pytest.approx(metrics.bootstrap_interval(values[keep], group[keep], torch.Generator().manual_seed(0)))
+
+
+def test_votes_may_count_more_or_less():
+    classes, item = torch.tensor([0, 0, 1, 2]), torch.tensor([7, 7, 7, 9])
+    assert metrics.votes(classes, item).tolist() == [0, 2]
+    assert metrics.votes(classes, item, torch.tensor([1.0, 1.0, 3.0, 0.5])).tolist() == [1, 2]

@@ -117,3 +117,11 @@ def test_polls_do_not_depend_on_order(order):
     once, again = (KEYS.poll(reference[o], estimate[o], item[o], item[o])["key"][0] for o in (torch.arange(6), torch.tensor(order)))
     assert once.tolist() == again.tolist()
     assert math.isclose(once.sum(), sum(estimate[item[:, 0] == i].sum(0).argmax() == i for i in range(3)))
+
+
+def test_polls_count_windows_by_their_steps():
+    keys = Classes("key", ("C", "D"))
+    estimate, reference = torch.tensor([[0.9, 0.1], [0.4, 0.6]]), torch.tensor([[0.0, 1.0], [0.0, 1.0]])
+    item = group = torch.zeros(2, 1, dtype=torch.long)
+    assert keys.poll(reference, estimate, item, group)["key"][0].tolist() == [0.0]
+    assert keys.poll(reference, estimate, item, group, torch.tensor([1.0, 16.0]))["key"][0].tolist() == [1.0]

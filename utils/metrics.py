@@ -11,17 +11,19 @@ ACTIVE = 0.01  # variance of the posterior means from which a latent dimension c
 NORMAL_95 = 1.959963984540054  # the normal distribution has 95 % within this many standard deviations
 
 
-def votes(classes: Tensor, item: Tensor) -> Tensor:
+def votes(classes: Tensor, item: Tensor, weight: Tensor | None = None) -> Tensor:
     """Return the class that most rows of each item name, the lowest of equals, (items,) in the order of ``item.unique()``.
 
     Parameters
     ----------
     classes : (N,) class ids.
     item : (N,) which item a row is of.
+    weight : (N,) how much a row counts; alike where not given.
     """
     numbers, place = item.unique(return_inverse=True)
-    counts = torch.zeros(len(numbers), int(classes.max()) + 1, dtype=torch.long)
-    return counts.index_put_((place, classes), torch.ones_like(place), accumulate=True).argmax(1)
+    counts = torch.zeros(len(numbers), int(classes.max()) + 1, dtype=torch.double)
+    each = torch.ones(len(place), dtype=torch.double) if weight is None else weight.double()
+    return counts.index_put_((place, classes), each, accumulate=True).argmax(1)
 
 
 def assignment(right: Tensor) -> Tensor:
