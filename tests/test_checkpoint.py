@@ -148,3 +148,9 @@ def test_a_kill_during_saving_leaves_a_whole_file(tmp_path):
         state = load_state(path)
         assert state["n"] >= saved[-1]
         assert torch.equal(state["a"], torch.full((500_000,), float(state["n"])))
+
+
+def test_others_may_read_what_they_may_read_else(tmp_path):
+    (tmp_path / "text").touch()
+    save_state(tmp_path / "state", {"x": torch.zeros(2)})
+    assert (tmp_path / "state").stat().st_mode == (tmp_path / "text").stat().st_mode

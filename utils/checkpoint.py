@@ -30,8 +30,10 @@ def save_state(path: Path, state: Any) -> None:
     tensors: dict[str, Tensor] = {}
     plain = _pack(state, tensors)
     with atomic(path) as aside:
+        mode = aside.stat().st_mode  # which safetensors does not keep: others of a group could not read what is saved
         try:
             save_file(tensors, aside, metadata={"format": FORMAT, "state": json.dumps(plain)})
+            aside.chmod(mode)
         except SafetensorError as error:
             raise InputError(f"{path}: cannot be written ({error}); the previous file is kept") from None
 
