@@ -11,13 +11,11 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.runs import run, table
+from benchmarks.runs import MINUTES, run, table, train
 from utils import cli
 from utils.config import read_json
-from utils.files import write_json
 from utils.paths import make_folder
 
-MINUTES = "minutes.json"
 MODELS = {
     "VAE": ["--preset", "frames", "--no-classify"],
     "classifying VAE": ["--preset", "frames"],
@@ -38,21 +36,6 @@ def runs(args: argparse.Namespace) -> Iterator[tuple[str, str, str, list[str]]]:
         for model in args.models:
             name = f"{path.stem}_{model}".replace(" ", "_").replace(",", "").replace("+", "and")
             yield path.stem, model, name, ["--system", "classifying", "--dbroot", str(path.resolve()), *MODELS[model]]
-
-
-def train(args: argparse.Namespace, further: Sequence[str]) -> str:
-    """Train every run that is not there yet; return a table of the processor time they took.
-
-    Raises
-    ------
-    InputError : one has failed.
-    """
-    minutes = read_json(args.output / MINUTES) if (args.output / MINUTES).is_file() else {}
-    for _, _, name, flags in runs(args):
-        if name not in minutes:
-            minutes[name] = run("lt_train.py", "--savedir", args.output, "--name", name, "--threads", 1, *flags, *further)
-            write_json(args.output / MINUTES, minutes)
-    return table(["run", "processor, min"], [[name, f"{m:.1f}"] for name, m in minutes.items()])
 
 
 def score(args: argparse.Namespace, further: Sequence[str]) -> str:
@@ -96,7 +79,7 @@ def main(argv: list[str]) -> int:
     result.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS), help="which (default: all)")
     args, further = result.parse_known_args(argv)
     args.output = make_folder(args.output).resolve()
-    print({"train": train, "score": score}[args.command](args, further))
+    print(train(runs(args), args.output, further) if args.command == "train" else score(args, further))
     return 0
 
 

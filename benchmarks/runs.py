@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from utils.config import InputError
+from utils.config import InputError, read_json
+from utils.files import write_json
 
+MINUTES = "minutes.json"  # processor time of runs by name, beside them
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -24,6 +26,21 @@ def run(script: str, *argv: object) -> float:
         raise InputError(f"{script} {' '.join(map(str, argv))}: ended with exit code {done.returncode}")
     after = os.times()
     return (after.children_user - before.children_user + after.children_system - before.children_system) / 60
+
+
+def train(runs: Iterable[tuple[str, str, str, list[str]]], folder: Path, further: Sequence[str]) -> str:
+    """Train every run, of which the last two are name and flags, that is not in `folder`; return a table of processor time.
+
+    Raises
+    ------
+    InputError : one has failed.
+    """
+    minutes = read_json(folder / MINUTES) if (folder / MINUTES).is_file() else {}
+    for *_, name, flags in runs:
+        if name not in minutes:
+            minutes[name] = run("lt_train.py", "--savedir", folder, "--name", name, "--threads", 1, *flags, *further)
+            write_json(folder / MINUTES, minutes)
+    return table(["run", "processor, min"], [[name, f"{m:.1f}"] for name, m in minutes.items()])
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -11,13 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from data.keys import Key
+from data.keys import KEY, Key
 from data.piano_roll import BEYOND
 from data.rolls import KEYS
 from data.scores import Piece
 from data.windows import covering, windows
-
-KEY = "key"
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from data.notes import PITCH_CLASSES, parse_pitch_class
 from data.rolls import LOWEST
 from utils.config import InputError
 
+KEY = "key"  # name of what tells the key, in batches and results
 MAJOR = ("C", "D-", "D", "E-", "E", "F", "F#", "G", "A-", "A", "B-", "B")  # by tonic
 MINOR = ("c", "c#", "d", "e-", "e", "f", "f#", "g", "g#", "a", "b-", "b")
 LABELS = MAJOR + MINOR  # a label for everything that sounds different; what `find_key` returns is a place in it

@@ -79,4 +79,4 @@ def survey(run: Path, model: LatentModel, label: str = "instrument") -> Atlas:
     """
     train = SYSTEMS[read_run(run)[0]].load().datasets(model.config, ["train"])["train"].plain()
     some = itertools.islice(passes(train, 1, 0), SURVEYED // BATCH)
-    return Atlas.of(observe(model, some, next(model.parameters()).device, translated=False), label)
+    return Atlas.of(observe(model, some, model.device, translated=False), label)

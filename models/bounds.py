@@ -10,10 +10,13 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from data.keys import KEY
 from models.epochs import on_device
 from models.evaluation import Estimate, Scores, estimate
 from models.score import ScoreModel
 from utils.device import generator
+
+BOUNDS = {"score_bound": "", "score_bound_key_told": KEY}  # section of results -> what the model is told
 
 
 @torch.no_grad()
@@ -27,11 +30,8 @@ def bounds(model: ScoreModel, examples: Iterable[dict[str, Tensor]], draws: int,
     """
     parts: dict[str, list[Tensor]] = {}
     for count, batch in enumerate(examples):
-        here = on_device(batch, model.device)
-        told = here[label].argmax(-1)[:, None] if label else None
-        random = generator(seed, "bounds", count)
-        number = draws if model.latent_shape else 1  # without latents, all draws are one
-        for name, values in window_bounds([model.bound(here, random, told) for _ in range(number)], draws).items():
+        found = window_bounds(model, on_device(batch, model.device), draws, generator(seed, "bounds", count), label)
+        for name, values in found.items():
             parts.setdefault(name, []).append(values.cpu())
         for name in ("group", "weight"):
             parts.setdefault(name, []).append(batch[name])
@@ -40,8 +40,12 @@ def bounds(model: ScoreModel, examples: Iterable[dict[str, Tensor]], draws: int,
     return {name: estimate(Scores(values / steps, group, steps), seed) for name, values in whole.items()}
 
 
-def window_bounds(drawn: list[dict[str, Tensor]], draws: int) -> dict[str, Tensor]:
-    """Return the bounds and terms of windows, (B,) each, of as many draws of their terms, or one where all are the same."""
+def window_bounds(
+    model: ScoreModel, batch: dict[str, Tensor], draws: int, random: torch.Generator, label: str = ""
+) -> dict[str, Tensor]:
+    """Return the bounds and terms of the windows of a batch, (B,) each, in nats, summed over steps; see `bounds`."""
+    told = batch[label].argmax(-1)[:, None] if label else None
+    drawn = [model.bound(batch, random, told) for _ in range(draws if model.latent_shape else 1)]  # without latents all are one
     terms = {name: torch.stack([draw[name] for draw in drawn]).double() for name in drawn[0]}  # (draws, B)
     weights = terms.pop("log_weight")
     means = {name: values.mean(0) for name, values in terms.items()}

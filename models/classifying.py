@@ -27,13 +27,12 @@ from models.classifying_config import KEY, Config
 from models.classifying_music import drawn, dreamt, play
 from models.classifying_nets import OUTPUTS, Frames, KeyEncoder, Memory, Sequences, normalise_weights
 from models.losses import Normal
-from models.score import Manner, ScoreModel
+from models.score import SCORE, Manner, ScoreModel
 from utils.config import InputError
 from utils.device import generator
 
 log = logging.getLogger(__name__)
 
-SCORE = "score"
 BODIES = {"vae": Frames, "lstm": Sequences}
 CERTAIN = 1e-6  # variance of logits that were told
 TINY = 1e-6  # weight of a key, at least, when it is told

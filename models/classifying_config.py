@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from data.keys import LABELS, MAJOR, Key
+from data.keys import KEY, LABELS, MAJOR, Key
 from data.rolls import READINGS, STEPS
 from data.scores import Pieces, read
 from data.windows import windows
@@ -14,7 +14,6 @@ from utils.config import InputError, derived, option
 from utils.paths import cache_folder
 
 MODEL, LOSSES = "model", "losses"
-KEY = "key"
 BATCH = {"vae": 100, "lstm": 200}  # where none is given
 LENGTH = {"vae": 1, "lstm": 16}
 MOST_SEMITONES = 11

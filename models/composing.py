@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.excerpts import KEY, Excerpts
-from data.keys import Key, in_key_counts
+from data.excerpts import Excerpts
+from data.keys import KEY, Key, in_key_counts
 from data.performance import save
 from data.scores import Piece
-from models.bounds import bounds
+from models.bounds import BOUNDS, bounds
 from models.evaluation import Estimate, Scores, estimate, passes
 from models.score import Manner, ScoreModel
 from utils.config import InputError
@@ -97,10 +97,8 @@ def likelihood(model: ScoreModel, dataset: Excerpts, draws: int, seed: int) -> d
     """Return bounds in nats a step over all steps of a split, and where the model knows keys, those given the true one."""
     if not draws:
         return {}
-    found = {"score_bound": bounds(model, passes(dataset.plain(), 1, seed), draws, seed)}
-    if KEY in model.representations:
-        found["score_bound_key_told"] = bounds(model, passes(dataset.plain(), 1, seed), draws, seed, KEY)
-    return found
+    told = {section: label for section, label in BOUNDS.items() if not label or label in model.representations}
+    return {section: bounds(model, passes(dataset.plain(), 1, seed), draws, seed, label) for section, label in told.items()}
 
 
 @torch.no_grad()

@@ -47,7 +47,7 @@ def descriptor_map(model: LatentModel, atlas: Atlas, steps: int, condition: Tens
 
 
 def _described(model: LatentModel, z: Tensor, condition: Tensor | None) -> dict[str, Tensor]:
-    device, signal = next(model.parameters()).device, model.representations["signal"]
+    device, signal = model.device, model.representations["signal"]
     told = None if condition is None else condition.expand(len(z), -1).to(device)
     frequencies = torch.from_numpy(signal.frequencies).float()
     return describe(model.decode(z.to(device), "signal", told).cpu(), frequencies, signal.full_scale)

@@ -53,7 +53,7 @@ def examples(
 
 def _versions(model: LatentModel, passage: dict[str, Tensor], samples: int, seeds: tuple) -> Iterator[tuple[str, Tensor]]:
     """Yield the name and the magnitudes (N, F) of each version of a passage."""
-    device = next(model.parameters()).device
+    device = model.device
     yield "original", passage["signal"]
     condition = model.condition(on_device(passage, device))
     others = [source for source, target in model.translations if target == "signal" and source != "signal"]
@@ -69,7 +69,7 @@ def _versions(model: LatentModel, passage: dict[str, Tensor], samples: int, seed
 
 def _words(model: LatentModel, passage: dict[str, Tensor]) -> tuple[str, dict[str, str]]:
     """Return what a passage is of, and what it is taken for from each source, in words."""
-    device, named = next(model.parameters()).device, {}
+    device, named = model.device, {}
     title = " ".join(facet.names[facet.ids[0]] for facet in model.facets(passage).values())
     for source, target in model.translations:
         representation = model.representations[target]

@@ -45,7 +45,7 @@ def distances(
     """
     if not hasattr(model.config, "withholding") or not model.config.dissimilarity:
         raise InputError(f"{run}: no ratings were used in its training, so none can be left out")
-    start, device, found = run / numbered(model.config.epochs), next(model.parameters()).device, {}
+    start, device, found = run / numbered(model.config.epochs), model.device, {}
     if not start.is_file():
         raise InputError(f"{run}: has no {start.name}, the state in which its second phase began: start it anew with --twofold")
     for name in progress(model.config.rated, desc="leaving out", unit="instrument"):

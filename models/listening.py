@@ -101,7 +101,7 @@ def played(model: LatentModel, ids: Tensor, instrument: int) -> Tensor:
     labels = model.representations["symbol"]
     alone = torch.tensor(labels.silent_ids).repeat(len(ids), len(labels.instruments), 1)
     alone[:, instrument] = ids
-    device = next(model.parameters()).device
+    device = model.device
     return model.transfer(alone.to(device), "symbol", "signal").cpu()
 
 

@@ -22,6 +22,7 @@ from models.music_files import check_length, check_read, numbers, pace, write_mu
 from models.play_files import check_beside
 from models.play_flags import ITERATIONS
 from models.rendering import Player
+from models.score import SCORE
 from models.seeds import one_piece
 from utils import device, roll_figures
 from utils.config import InputError
@@ -29,7 +30,6 @@ from utils.trajectories import interpolate as points_between
 
 log = logging.getLogger(__name__)
 
-SCORE = "score"
 EVEN = 0.5  # probability from which a key sounds
 DRAWN = 12  # points in a figure, at most
 RESULTS = ("_reconstruction.mid", "_reconstruction.wav", ".csv", ".pdf")  # of a piece that is made anew

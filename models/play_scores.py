@@ -20,13 +20,11 @@ from data.scores import Piece
 from models import seeds, told_keys
 from models.music_files import check_length, check_read, in_key, numbers, pace, write_music, write_rows
 from models.rendering import Player
-from models.score import Manner, ScoreModel
+from models.score import SCORE, Manner, ScoreModel
 from models.seeds import NOTHING, Seed
 from utils import roll_figures
 from utils.config import InputError
 from utils.device import generator
-
-SCORE = "score"
 
 
 class Telling(NamedTuple):

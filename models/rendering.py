@@ -64,7 +64,7 @@ class Player:
     @property
     def device(self) -> torch.device:
         """Return where the model is."""
-        return next(self.model.parameters()).device
+        return self.model.device
 
     def representation(self, modality: str) -> Representation:
         """Return how files of a modality become frames.

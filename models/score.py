@@ -7,6 +7,8 @@ from torch import Tensor
 
 from models.base import LatentModel
 
+SCORE = "score"  # the modality
+
 
 @dataclass(frozen=True)
 class Manner:

@@ -12,25 +12,22 @@ from torch import Tensor
 
 from data import scores
 from data.excerpts import Excerpts
-from data.keys import Key
+from data.keys import KEY, Key
 from data.piano_roll import EVEN, exists
 from data.scores import SUFFIXES, Piece
 from data.windows import covering
 from models import told_keys
-from models.bounds import window_bounds
+from models.bounds import BOUNDS, window_bounds
 from models.epochs import on_device
 from models.evaluation import Scores, estimate, observe, translation
 from models.runs import read_config
-from models.score import ScoreModel
+from models.score import SCORE, ScoreModel
 from models.systems import SYSTEMS
-from models.told_keys import KEY
 from utils.config import InputError
 from utils.device import generator
 from utils.inputs import found
 
-SCORE = "score"
 TO_KEY = translation(SCORE, KEY)
-BOUNDS = {"score_bound": "", "score_bound_key_told": KEY}  # section -> what the model is told
 OF_KEYS = (TO_KEY, "score_bound_key_told")  # sections that need a key that the model knows
 VOTE = f"{KEY}_vote"
 STEPS = 2**14  # of windows that are evaluated at once, about
@@ -147,9 +144,7 @@ def _windows(model: ScoreModel, batch: dict[str, Tensor], draws: int, seeds: tup
         return result
     for section, label in BOUNDS.items():
         if not label or told_keys.knows_keys(model):
-            told = here[label].argmax(-1)[:, None] if label else None
-            random = generator(*seeds)
-            terms = window_bounds([model.bound(here, random, told) for _ in range(draws)], draws)
+            terms = window_bounds(model, here, draws, generator(*seeds), label)
             result |= {(section, name): values.cpu() / batch["weight"] for name, values in terms.items()}
     for section, found_there in observe(model, [batch], model.device).scores.items():
         result |= {(section, name): s.values.double() for name, s in found_there.items() if name != VOTE}

@@ -75,7 +75,7 @@ def _latents(model: LatentModel, group: tuple[Note, ...]) -> Iterator[Tensor]:
     ------
     InputError : no note has labels that the run knows.
     """
-    device, said = next(model.parameters()).device, [note for note in group if recorded.known(model, note)]
+    device, said = model.device, [note for note in group if recorded.known(model, note)]
     if not said:
         raise InputError(f"{group[0].path}: no note of {group[0].labels['instrument']} has {' and '.join(model.conditions)}")
     for note in itertools.islice(said, 0, None, -(-len(said) // MOST)):

@@ -4,11 +4,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from data.keys import LABELS, Key, find_key, pitch_class_counts
+from data.keys import KEY, LABELS, Key, find_key, pitch_class_counts
 from models.score import ScoreModel
 from utils.config import InputError
 
-KEY = "key"
 MEAN = "mean"  # form of a told key: the mean weights of its windows in training
 MOVED = 1e-6  # by which training has moved the mean weights of a class that it has seen
 

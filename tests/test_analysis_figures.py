@@ -24,19 +24,6 @@ NAN = float("nan")
 FREQUENCIES = np.geomspace(30, 11000, 40)
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved, laid out, instead of files."""
-    figures = []
-
-    def save(figure, path):
-        figure.draw_without_rendering()
-        figures.append(figure)
-
-    monkeypatch.setattr(analysis_figures, "save", save)
-    return figures
-
-
 def words(axes):
     return [text.get_text() for text in axes.texts]
 

@@ -2,8 +2,6 @@
 
 import json
 import math
-import os
-import signal
 
 import pytest
 import torch
@@ -16,9 +14,9 @@ from models.evaluation import means, observe, passes
 from models.run_config import read_run
 from models.run_folder import BEST, HISTORY, LAST, METRICS
 from models.runs import load_run
-from models.training import Trainer
 from tests.classifying_runs import make_music
 from tests.test_lt_train import assert_same_runs, resume, rows
+from tests.test_timbre_training import interrupted
 from utils.checkpoint import load_state
 from utils.config import InputError
 
@@ -198,18 +196,7 @@ def test_two_runs_are_equal_and_another_seed_is_another(train):
 def test_resume_equals_an_uninterrupted_run(train, monkeypatch, words, at):
     whole, _ = train(words, name="whole")
     assert load_state(whole / LAST)["position"]["step"] > 7
-    step, done = Trainer.step, []
-
-    def interrupting(self, batch):
-        step(self, batch)
-        done.append(1)
-        if len(done) == at:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "step", interrupting)
-        with pytest.raises(AssertionError):  # the code is not 0
-            train(words, name="broken")
+    interrupted(monkeypatch, at, lambda: train(words, name="broken"))
     broken = whole.parent / "broken"
     assert load_state(broken / LAST)["position"]["step"] == at
     assert resume(broken) == 0

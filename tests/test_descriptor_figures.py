@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from utils import analysis_figures
 from utils.config import InputError
 from utils.descriptor_figures import curve, film, sheet
 
@@ -25,19 +24,6 @@ def strict():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved, laid out, instead of files."""
-    figures = []
-
-    def save(figure, path):
-        figure.draw_without_rendering()
-        figures.append(figure)
-
-    monkeypatch.setattr(analysis_figures, "save", save)
-    return figures
 
 
 def pictures(figure):

@@ -9,6 +9,7 @@ from torch import nn
 
 from models import descriptor_maps
 from models.atlas import Atlas
+from models.base import LatentModel
 from models.descriptor_maps import descriptor_map
 from utils.config import InputError
 from utils.descriptors import NAMES
@@ -17,7 +18,7 @@ FREQUENCIES = np.array([100.0, 200, 400, 800, 1600])
 CORNERS = torch.tensor([[-1.0, 0, -5, 7], [3, 4, 5, 7], [0, 2, 0, 7]])
 
 
-class Tones(nn.Module):
+class Tones(LatentModel):
     """Decode a sine in the band that the second latent dimension says, as loud as the first; told 1, an octave higher."""
 
     def __init__(self):

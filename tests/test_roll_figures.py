@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from data import scores
 from data.keys import LABELS, Key
 from data.rolls import KEYS, from_steps
-from utils import analysis_figures, roll_figures
+from utils import roll_figures
 from utils.analysis_figures import COLOURS
 from utils.roll_figures import COLUMNS, INKS, WIDEST, in_key, key_accuracy, key_path, rolls
 
@@ -21,19 +21,6 @@ NAN = float("nan")
 CHORALES = Path(__file__).parent.parent.parent / "shared" / "data" / "jsb" / "jsb_all.json"
 CADENCE = from_steps([[48, 60, 64, 67], [53, 60, 65, 69], [55, 59, 65, 67], [48, 60, 64, 70]])  # in C, but for the last
 C = Key("C").scale
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved, laid out, instead of files."""
-    figures = []
-
-    def save(figure, path):
-        figure.draw_without_rendering()
-        figures.append(figure)
-
-    monkeypatch.setattr(analysis_figures, "save", save)
-    return figures
 
 
 def labels(axis):

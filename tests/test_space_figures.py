@@ -21,19 +21,6 @@ FREQUENCIES = np.geomspace(30, 11000, 40)
 AXES = ("axis 1", "axis 2", "axis 3")
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved, laid out, instead of files."""
-    figures = []
-
-    def save(figure, path):
-        figure.draw_without_rendering()
-        figures.append(figure)
-
-    monkeypatch.setattr(analysis_figures, "save", save)
-    return figures
-
-
 def cloud(dimensions, each=20, classes=12):
     """Return points (N, D) around classes, and their classes (N,)."""
     random = np.random.default_rng(0)
