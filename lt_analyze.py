@@ -99,9 +99,11 @@ def add_kinds(result: argparse.ArgumentParser) -> None:
     add("--unseen", default="", metavar="DIR", help="corpus of instruments that the run does not know, to place among the known")
     music = result.add_argument_group("music, of runs of scores")
     add = music.add_argument
-    add("--draws", type=int, default=50, metavar="N", help="of latents for bounds of the likelihood; 0 = none (default: 50)")
+    of_latents = "of latents for bounds of the likelihood; 0 = none (default: 50; of phrases 5)"
+    add("--draws", type=int, metavar="N", help=of_latents)
     add("--rounds", type=int, default=5, metavar="N", help="seeds of each piece to go on from; 0 = none (default: 5)")
     add("--frames", type=int, default=32, metavar="N", help="steps that are generated after each (default: 32)")
+    add("--phrases", type=int, default=1000, metavar="N", help="phrases of the prior, of runs of phrases; 0 = none (default: 1000)")
 
 
 def main(argv: list[str]) -> int:
@@ -140,7 +142,7 @@ def main(argv: list[str]) -> int:
 
 def request(args: argparse.Namespace) -> "Request":
     """Return the command line as a request to `models.analysis`."""
-    from models import composing, spaces
+    from models import composing, phrasing, spaces
     from models.analysis import Request
 
     make = [name for flag, name in BASELINES.items() if getattr(args, flag)]
@@ -158,7 +160,8 @@ def request(args: argparse.Namespace) -> "Request":
         epochs=args.classifier_epochs,
         batch_size=args.classifier_bs,
         projections=tuple(args.projections),
-        music=composing.Wanted(args.draws, args.frames, args.rounds),
+        music=composing.Wanted(composing.Wanted.draws if args.draws is None else args.draws, args.frames, args.rounds),
+        phrases=phrasing.Wanted(phrasing.Wanted.draws if args.draws is None else args.draws, args.phrases),
         space=spaces.Wanted(args.ratings, args.leave_one_out, args.descriptors_steps, tuple(args.labels), args.films, args.unseen),
     )
 
@@ -174,10 +177,12 @@ def check(args: argparse.Namespace) -> None:
         raise InputError("--make_losses 0: leaves out what --unseen, --leave_one_out, --ratings and --films ask for")
     least = {"frames": 1, "nb_passes": 1, "classifier_epochs": 1, "classifier_bs": 2, "griffinlim_iters": 1}
     least |= dict.fromkeys(
-        ("generate_audio", "n_samples", "workers", "threads", "seed", "leave_one_out", "descriptors_steps", "draws", "rounds"), 0
+        ("generate_audio", "n_samples", "workers", "threads", "seed", "leave_one_out", "descriptors_steps", "rounds", "phrases"), 0
     )
-    for name, maximum in {"rounds": 1000, "draws": 10_000, "frames": 10_000}.items():
-        if getattr(args, name) > maximum:
+    if args.draws is not None and args.draws < 0:
+        raise InputError(f"--draws {args.draws}: takes 0 or more")
+    for name, maximum in {"rounds": 1000, "draws": 10_000, "frames": 10_000, "phrases": 100_000}.items():
+        if (getattr(args, name) or 0) > maximum:
             raise InputError(f"--{name} {getattr(args, name)}: takes {maximum} or less")
     for name, minimum in least.items():
         if getattr(args, name) < minimum:

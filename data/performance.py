@@ -53,9 +53,25 @@ def perform(
         )
     start, end, pitch = notes_of(frames)
     notes = Notes(start * step, end * step, pitch, np.full(len(pitch), velocity), np.zeros(len(pitch)), [Track("Piano")])
+    return _played(notes, seconds, soundfont, sample_rate)
+
+
+def _played(notes: Notes, seconds: float, soundfont: str | Path | None, sample_rate: int) -> Audio:
+    """Return what notes sound like, `seconds` long, or as long as the last one takes to fade."""
     sound = _font(soundfont).render(notes, sample_rate)
     silence = np.zeros(max(0, round(seconds * sample_rate) - len(sound)), np.float32)
     return Audio(np.concatenate([sound, silence]), sample_rate)
+
+
+def save_notes(path: str | Path, notes: Notes, seconds: float, sample_rate: int = 44100) -> None:
+    """Write what notes sound like, `seconds` long, or as long as the last one takes to fade; programs and drums are heeded.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written, or the SoundFont is not readable.
+    """
+    _played(notes, seconds, None, sample_rate).save(path)
 
 
 @functools.lru_cache(maxsize=1)

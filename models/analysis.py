@@ -10,15 +10,15 @@ import numpy as np
 import torch
 
 from data.splits import ALL
-from models import baselines, composing, latents, left_out, spaces
+from models import baselines, composing, latents, left_out, phrasing, spaces
 from models.base import LatentModel
 from models.config import TrainConfig
 from models.epochs import Dataset
 from models.evaluation import Estimate, Observed, estimates, observe, passes
 from models.examples import Example, examples
 from models.listening import Listened, listen
-from models.run_config import read_run
-from models.runs import load_run
+from models.phrase import PHRASE, PhraseModel
+from models.runs import load_run, origin
 from models.score import ScoreModel
 from models.systems import SYSTEMS
 from utils import device as devices
@@ -56,6 +56,7 @@ class Request:
     weights: str | None = None
     space: spaces.Wanted = spaces.Wanted()
     music: composing.Wanted = composing.Wanted()
+    phrases: phrasing.Wanted = phrasing.Wanted()
 
 
 @dataclass
@@ -72,6 +73,7 @@ class Analysis:
     heard: Listened | None = None
     space: spaces.Space | None = None
     music: composing.Music | None = None
+    phrases: phrasing.Phrases | None = None
     examples: list[Example] = field(default_factory=list)
     frequencies: np.ndarray | None = None  # Hz, of the bands of their spectra
 
@@ -90,6 +92,7 @@ class Analysis:
             "generated": self.heard.json() if self.heard else None,
             "space": self.space.json() if self.space else None,
             "music": self.music.json() if self.music else None,
+            "phrases": self.phrases.json() if self.phrases else None,
             "examples_named": [{"of": e.title, "named": e.named} for e in self.examples],
         }
 
@@ -105,12 +108,12 @@ class Analyst:
     def __init__(self, run: Path, request: Request, device: torch.device):
         self.run, self.request, self.device = run, request, device
         self.model: LatentModel = load_run(run, device, request.weights)
-        self.system, _, self.fingerprints = read_run(run)
+        self.system, self.fingerprints = origin(run)
         self.dbroot = request.dbroot or self.model.config.dbroot
         self.dataset: Dataset = self._datasets(self.dbroot, [request.split])[request.split].plain()
 
     def _datasets(self, dbroot: str, splits: Sequence[str]) -> dict[str, Dataset]:
-        where = {"dbroot": dbroot, "workers": self.request.workers}
+        where: dict[str, object] = {"dbroot": dbroot, "workers": self.request.workers}
         if self.request.cache:
             where["cache"] = self.request.cache
         return SYSTEMS[self.system].load().datasets(replace(self.model.config, **where), splits)
@@ -129,7 +132,7 @@ class Analyst:
             except InputError as error:
                 log.info("%s", error)
                 continue
-            if all(self.fingerprints.get(name) == data.fingerprint() for name, data in splits.items()):
+            if not self.fingerprints or all(self.fingerprints.get(name) == data.fingerprint() for name, data in splits.items()):
                 return splits
         where = self.model.config.dbroot or "the embedded corpus"
         raise InputError(f"{self.run}: what it was trained on is not at {where}: bring it, or train no baselines")
@@ -159,7 +162,30 @@ class Analyst:
             found.examples = list(examples(self.model, passages, request.samples, request.seed, audio, request.iterations))
         if isinstance(self.model, ScoreModel):
             self._make_music(found, folder)
+        if isinstance(self.model, PhraseModel):
+            self._make_phrases(found, folder)
         return found
+
+    def _make_phrases(self, found: Analysis, folder: Path) -> None:
+        """Add to what was found what a model of phrases makes, beside what takes no training."""
+        request, found.phrases = self.request, phrasing.Phrases(self.model.representations[PHRASE])
+        if request.losses:
+            train = self._at_home("no comparison with training")
+            found.phrases = phrasing.examine(self.model, found.observed, self.dataset, train, request.phrases, request.seed)
+            for name, sections in found.phrases.metrics.items():
+                found.metrics[name] = found.metrics.get(name, {}) | sections
+        if request.examples:
+            phrasing.add_examples(
+                found.phrases, self.model, self.dataset, request.examples, request.seed, make_folder(folder / "audio")
+            )
+
+    def _at_home(self, without: str) -> Dataset | None:
+        """Return the run's training split; None where it is gone, which is told in a warning that begins so."""
+        try:
+            return self.home["train"]
+        except InputError as error:
+            log.warning("%s: %s", without, error)
+            return None
 
     def _make_music(self, found: Analysis, folder: Path) -> None:
         """Add to what was found how a model of scores explains and makes music, beside what takes no training."""
@@ -185,12 +211,8 @@ class Analyst:
 
     def _anchors(self) -> dict[str, LatentModel]:
         """Return what the model is compared with without training, nothing where the run's own corpus is gone."""
-        try:
-            train = self.home["train"].plain()
-        except InputError as error:
-            log.warning("no comparison: %s", error)
-            return {}
-        return SYSTEMS[self.system].anchors(self.model, passes(train, 1, self.request.seed))
+        train = self._at_home("no comparison")
+        return {} if train is None else SYSTEMS[self.system].anchors(self.model, passes(train.plain(), 1, self.request.seed))
 
     def _observe(self, model: LatentModel) -> Observed:
         return observe(model, passes(self.dataset, self.request.passes, self.request.seed), self.device)
@@ -215,13 +237,13 @@ class Analyst:
 
     def _probe(self, observed: Observed) -> dict[str, dict[str, Estimate]]:
         """Return the accuracy of linear probes, nothing where there is nothing to fit them on."""
-        try:
-            train = self.home["train"].plain()
-        except InputError as error:
-            log.warning("no linear probe: %s", error)
+        train = self._at_home("no linear probe")
+        if train is None:
             return {}
         return latents.probe(
-            observe(self.model, passes(train, 1, self.request.seed), self.device, translated=False), observed, self.request.seed
+            observe(self.model, passes(train.plain(), 1, self.request.seed), self.device, translated=False),
+            observed,
+            self.request.seed,
         )
 
     # -- baselines ----------------------------------------------------------------------------------------------------

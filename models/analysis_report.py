@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models import composing_report, latents, spaces_report
+from models import composing_report, latents, phrasing_report, spaces_report
 from models.analysis import SOUND, Analysis, describe
 from models.evaluation import Estimate, confusions
 from models.run_folder import HISTORY
@@ -27,6 +27,7 @@ TITLES = {
     SOUND: "Synthesis, as it is heard",
     "signal_to_signal": "Reconstruction of sound",
     **composing_report.TITLES,
+    **phrasing_report.TITLES,
 }
 NOTE = "Beneath, the 95 % interval: by bootstrap over notes or pieces; where all is right or wrong, Wilson's with one trial each."
 READING = (
@@ -132,8 +133,8 @@ def _table(lines: Sequence[list], columns: Sequence[str], title: str) -> Table:
 
 def _reading(metrics: Shown) -> str:
     """Return how to read the scores."""
-    scores = any(translation in composing_report.TITLES for translations in metrics.values() for translation in translations)
-    return composing_report.READING if scores else READING
+    there = {translation for translations in metrics.values() for translation in translations}
+    return next((page.READING for page in (composing_report, phrasing_report) if there & set(page.TITLES)), READING)
 
 
 def write_comparison(folder: Path, metrics: Shown) -> None:
@@ -189,6 +190,8 @@ def _draw(found: Analysis, folder: Path) -> dict[str, Path]:
         drawn |= spaces_report.draw(found.space, found.request.space.films, files)
     if found.music:
         composing_report.draw(found.music, found.metrics, files)
+    if found.phrases:
+        phrasing_report.draw(found.phrases, found.phrases.phrase, files)
     if found.examples:
         frequencies = found.frequencies
         draw.examples([(e.title, _few(e.spectra)) for e in found.examples], frequencies, files("examples"))
@@ -233,6 +236,8 @@ def _sections(found: Analysis, drawn: Mapping[str, Path]) -> Iterator[Section]:
         yield spaces_report.section(found.space, dict(drawn))
     if found.music:
         yield composing_report.section(found.music, drawn)
+    if found.phrases:
+        yield phrasing_report.section(found.phrases, drawn)
     if trained := pictures("history"):
         yield Section("Training", trained)
     lines = "\n".join(f"{name:<22}{shown(tuple(v) if isinstance(v, list) else v)}" for name, v in to_json(found.config).items())

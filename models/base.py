@@ -98,5 +98,9 @@ class LatentModel(nn.Module):
         """
         return {"vae": ParamGroup([p for p in self.parameters() if p.requires_grad], self.config.lr)}
 
+    def pace(self, step: int) -> float:
+        """Return what all learning rates are multiplied by at `step` (updates done); 1 unless a system says else."""
+        return 1.0
+
     def prepare(self, batches: Iterable[dict[str, Tensor]]) -> None:
         """Fit what is fixed before the first step (statistics of the training split, frozen parts); nothing by default."""

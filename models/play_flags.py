@@ -22,8 +22,17 @@ def add_flags(add: Callable) -> None:
         "names of instruments (default: all of the run); or pieces: files or folders of MIDI, MusicXML and tables, or names of "
         "pieces of the run's corpus"
     )
-    add("-i", "--input", nargs="+", default=[], metavar="INPUT", help=given)
-    add("-o", "--output", type=Path, metavar="DIR", help="folder for the results (default: one in the run, named as the mode)")
+    add("-i", "--input", nargs="+", default=[], action="extend", metavar="INPUT", help=given)
+    for count, place in enumerate(("first", "second"), 1):
+        add(f"--input_midi_{count}", action="append", dest="input", metavar="FILE", help=f"the {place} piece, the same as -i")
+    add(
+        "-o",
+        "--output",
+        "--output_dir",
+        type=Path,
+        metavar="DIR",
+        help="folder for the results (default: one in the run, named as the mode)",
+    )
     add("-t", "--transposition", type=int, default=0, metavar="SEMITONES", help="transpose by so much (default: 0)")
     add("-d", "--dynamics", default="", metavar="CLASS", help="play everything in this dynamics, given by name or class id")
     sampled = (
@@ -39,16 +48,17 @@ def add_flags(add: Callable) -> None:
     )
     add("--n_steps", default=500, help=steps, **number)
     orders = ("0", "1", "2", "3", "spherical")
-    add("--interp_order", choices=orders, default="1", help="degree of the spline, or along great circles (default: 1)")
+    add("--interp_order", choices=orders, help="degree of the spline, or along great circles (default: 1; of phrases spherical)")
     kinds = ("line", "circle", "helix", "spiral")
     add("--traj", nargs="+", choices=kinds, default=["line"], help="kinds of curves (default: line)")
     many = (
-        "curves of each kind, notes of each instrument, notes to start from, or pieces of music "
-        "(default: %(default)s; 3 random paths, 1 note, 1 piece)"
+        "curves of each kind, notes of each instrument, notes to start from, pieces or phrases of music, or places between two "
+        "phrases, these included (default: %(default)s; 3 random paths, 1 note, 1 piece; 5 places, 8 phrases of a walk)"
     )
-    add("-n", "--n_generations", default=10, help=many, **number)
+    add("-n", "--n_generations", "--num_outputs", default=10, help=many, **number)
     add_space_flags(add)
     add_score_flags(add)
+    add_phrase_flags(add)
     told = "what a run with --conditioning is told, as A, A4 or A4:mf, or a class id (default: A, 4, mf, or what a note itself is)"
     add("--labels", default="", metavar="LABEL", help=told)
     add("--seed", type=int, default=0, help="seed of what is drawn (default: 0)")
@@ -95,10 +105,38 @@ def add_score_flags(add: Callable) -> None:
     add("--use_z_prior", action="store_true", help="draw latents from the prior instead of the posterior of the frame before")
     own = "steps of a seed; 0 = none, everything from the prior (default: a window of frames; of a model with LSTMs as many as -t)"
     add("--seed_frames", type=whole(0, MOST_FRAMES), metavar="STEPS", help=own)
-    likely = "by which logits are divided; 0 takes what is most likely (default: 1)"
-    add("--temperature", type=from_0, default=1.0, metavar="X", help=likely)
-    add("--tempo", type=above_0, metavar="QPM", help="quarter notes a minute (default: the piece's own)")
+    likely = "by which logits are divided; 0 takes what is most likely (default: 1; of phrases 0.5, or 0 where they are made anew)"
+    add("--temperature", type=from_0, metavar="X", help=likely)
+    add("--tempo", "--qpm", type=above_0, metavar="QPM", help="quarter notes a minute (default: the piece's own)")
     add("--keys", nargs="+", default=[], metavar="KEY", help="that music goes through, one after another")
+
+
+def add_phrase_flags(add: Callable) -> None:
+    """Add those of phrases, some bars of music."""
+    number = {"type": whole(1), "metavar": "N"}
+    add("--bar", default=1, help="of files, at which a phrase begins (default: 1)", **number)
+    add("--line", default=1, help="of files with several melodies or stretches, which one (default: 1)", **number)
+    apart = "how far phrases of a walk are from each other: near 0 they hardly change, at 1 each is new (default: 0.4)"
+    add("--stride", type=share, default=0.4, metavar="X", help=apart)
+    add("--attribute", nargs="+", default=[], metavar="NAME", help="attributes to add (default: all of this kind of phrases)")
+    times = "how much of them, in distances from phrases with little to phrases with much (default: -2 -1 0 1 2)"
+    add("--strength", nargs="+", type=finite, default=[-2.0, -1.0, 0.0, 1.0, 2.0], metavar="X", help=times)
+    add("--vectors", type=Path, metavar="NPZ", help="attribute vectors that were written before")
+    add("--corpus", default="", metavar="DIR", help="to find attribute vectors in (default: the run's)")
+
+
+def share(text: str) -> float:
+    """Read a number above 0, 1 at most."""
+    if not 0 < float(text) <= 1:
+        raise argparse.ArgumentTypeError(f"must be above 0 and 1 at most, not {text}")
+    return float(text)
+
+
+def finite(text: str) -> float:
+    """Read a finite number."""
+    if not math.isfinite(float(text)):
+        raise argparse.ArgumentTypeError(f"must be a finite number, not {text}")
+    return float(text)
 
 
 def whole(least: int, most: int = 10**9) -> Callable[[str], int]:

@@ -20,7 +20,6 @@ from models.base import LatentModel
 from models.heard_notes import file_word
 from models.music_files import check_length, check_read, numbers, pace, write_music, write_rows
 from models.play_files import check_beside
-from models.play_flags import ITERATIONS
 from models.rendering import Player
 from models.score import SCORE
 from models.seeds import one_piece
@@ -67,7 +66,6 @@ class Remade(NamedTuple):
 
 def midi(player: Player, path: Path, target: Path, args: Namespace) -> list[str]:
     """Make a piece anew from the means of its latents, or from samples, and tell its key."""
-    _refuse(args)
     check_beside(path, target, RESULTS)
     model, piece = player.model, _moved(_read(player.model, path), args.transposition)
     score = model.representations[SCORE]
@@ -86,14 +84,6 @@ def midi(player: Player, path: Path, target: Path, args: Namespace) -> list[str]
         rolls = list(zip(titles, (piece.frames, found.roll), strict=True))
         roll_figures.rolls(rolls, [Path(made[-1])], score.quarter, [piece.key.scale] * 2)
     return made
-
-
-def _refuse(args: Namespace) -> None:
-    """Raise an InputError for flags that are of sound."""
-    given = {"--dynamics": args.dynamics, "--griffinlim_iters": args.griffinlim_iters != ITERATIONS and args.griffinlim_iters}
-    for flag, value in given.items():
-        if value:
-            raise InputError(f"{flag} {value}: is for runs of sound, and this is one of scores; leave it out")
 
 
 def _read(model: LatentModel, path: Path) -> Piece:

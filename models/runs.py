@@ -69,17 +69,43 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def load_run(folder: Path, device: torch.device | str = "cpu", weights: str | None = None) -> LatentModel:
-    """Return the model of the run in `folder` on `device`, in evaluation mode.
+def checkpoint_system(path: Path) -> str | None:
+    """Return the system that reads a checkpoint of another program; None where it is a run, or nothing of the kind."""
+    if (Path(path) / CONFIG).is_file():
+        return None
+    loaded = {name: system.load() for name, system in SYSTEMS.items()}
+    able = (name for name, module in loaded.items() if hasattr(module, "from_checkpoint") and module.reads_checkpoint(Path(path)))
+    return next(able, None)
+
+
+def origin(path: Path) -> tuple[str, dict[str, str]]:
+    """Return the system of a run and the fingerprints of what it was trained on; {} of a checkpoint of another program.
+
+    Raises
+    ------
+    InputError : it is neither.
+    """
+    other = checkpoint_system(path)
+    if other:
+        return other, {}
+    system, _, fingerprints = read_run(Path(path))
+    return system, fingerprints
+
+
+def load_run(folder: Path, device: torch.device | str = "cpu", weights: str | None = None, preset: str = "") -> LatentModel:
+    """Return the model of the run in `folder`, or of a checkpoint of another program, on `device`, in evaluation mode.
 
     Parameters
     ----------
+    preset : of a checkpoint, what it is, where its sizes do not tell.
     weights : ``best``, ``last``, the number of a saved epoch, or by itself the best where there are some.
 
     Raises
     ------
     InputError : no run, half of one, of another system or version, or damaged in any part.
     """
+    if other := checkpoint_system(folder):
+        return SYSTEMS[other].load().from_checkpoint(Path(folder), preset).to(device).eval()
     system, config = read_config(folder)
     path = saved(folder, weights)
     tensors = read_weights(path)

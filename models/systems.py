@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from models import classifying_config, crossmodal_config, timbre_config
+from models import classifying_config, crossmodal_config, musicvae_config, timbre_config
 from models.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class System:
-    """One row: `module` has ``Model(config)`` and ``datasets(config, splits)``, and may have ``baselines(model, **training)``
-    and ``anchors(model, examples)``."""
+    """One row: `module` has ``Model(config)`` and ``datasets(config, splits)``, and may have ``baselines(model, **training)``,
+    ``anchors(model, examples)``, and ``reads_checkpoint(path)`` with ``from_checkpoint(path, preset)`` of other programs."""
 
     summary: str
     Config: type[TrainConfig]
@@ -45,4 +45,5 @@ SYSTEMS = {
         "sound in a space of timbres, tied to how different listeners find them", timbre_config.Config, "models.timbre"
     ),
     "classifying": System("piano-rolls and their keys", classifying_config.Config, "models.classifying"),
+    "musicvae": System("some bars of melodies, drums, grooves or trios", musicvae_config.Config, "models.musicvae"),
 }

@@ -109,8 +109,15 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(params, self.model.config.clip) if self.model.config.clip else None
         if norm is not None:
             self._check({f"gradient of phase {phase}": norm.item()})
-        self.optimizers[phase].step()
+        self._move(self.optimizers[phase])
         return terms
+
+    def _move(self, optimizer: torch.optim.Optimizer) -> None:
+        """Do a step at the optimizer's rate, which schedules shrink, times the model's pace."""
+        group = optimizer.param_groups[0]
+        rate, group["lr"] = group["lr"], group["lr"] * self.model.pace(self.at.step)
+        optimizer.step()
+        group["lr"] = rate
 
     def _check(self, terms: dict[str, float]) -> None:
         wrong = [name for name in sorted(terms, key="total".__eq__) if not math.isfinite(terms[name])]  # the total last
@@ -141,7 +148,7 @@ class Trainer:
         train, unseen = means(at.sums, self.ranks, self.device), evaluate(self.model, valid, self.device, self.groups, self.ranks)
         self._check(unseen)
         row = {"epoch": at.epoch, "step": at.step, "seconds": round(at.seconds, 3)}
-        row |= {f"lr_{name}": o.param_groups[0]["lr"] for name, o in self.optimizers.items()}
+        row |= {f"lr_{name}": o.param_groups[0]["lr"] * self.model.pace(at.step) for name, o in self.optimizers.items()}
         row |= {f"train_{k}": v for k, v in train.items()} | {f"valid_{k}": v for k, v in unseen.items()}
         for schedule in self.schedules.values():
             schedule.step(unseen["total"])

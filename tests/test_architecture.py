@@ -18,6 +18,7 @@ GROUND = {
     "models.base",
     "models.sound",
     "models.score",
+    "models.phrase",
     "models.layers",
     "models.losses",
 }  # what systems and training stand on

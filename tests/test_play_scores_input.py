@@ -77,7 +77,7 @@ def test_samples(run, tmp_path, capsys, flags, message):
         (["--temperature", "nan"], "argument --temperature: must be a finite number, 0 or more, not nan"),
         (["--temperature", "-1"], "must be a finite number, 0 or more, not -1"),
         (["--temperature", "inf"], "must be a finite number"),
-        (["--tempo", "0"], "argument --tempo: must be a finite number above 0"),
+        (["--tempo", "0"], "argument --tempo/--qpm: must be a finite number above 0"),
         (["-t", "0"], "argument -t/--frames: must be a whole number, 1 to 100000, not 0"),
         (["-t", "100001"], "must be a whole number, 1 to 100000, not 100001"),
         (["--seed_frames", "-1"], "argument --seed_frames: must be a whole number, 0 to 100000"),

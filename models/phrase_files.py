@@ -1,0 +1,174 @@
+"""Phrases in files: those that are read, those that are written, and latents of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data import phrases
+from data.performance import save_notes
+from data.phrase_corpora import PhrasePiece, read
+from data.phrases import BAR, Phrase, StepNotes
+from data.sequences import QUARTER, TEMPO
+from models.music_files import pace
+from models.phrase import PHRASE, PhraseModel
+from utils.config import InputError
+from utils.files import atomic
+from utils.paths import make_folder
+
+RATE = 44100  # Hz, of sounds
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """Some phrases of a line of a piece, one after another.
+
+    Parameters
+    ----------
+    piece : that it is of.
+    number : of the line, from 1.
+    first : (N,) the steps that phrases begin at.
+    x : (N, T, ...).
+    """
+
+    piece: PhrasePiece
+    number: int
+    first: np.ndarray
+    x: Tensor
+
+    @property
+    def suffix(self) -> str:
+        """Return what names it among the lines of its piece; nothing where it is the only one."""
+        return f"_line{self.number}" if len(self.piece.lines) > 1 else ""
+
+
+def piece_in(model: PhraseModel, path: str | Path) -> PhrasePiece:
+    """Return the piece that a file holds.
+
+    Raises
+    ------
+    InputError : it holds no phrase, and why; or several pieces.
+    """
+    found = read(path, model.representations[PHRASE]).pieces
+    if len(found) > 1:
+        raise InputError(f"{path}: holds {len(found)} pieces; give files of one")
+    return found[0]
+
+
+def whole_lines(model: PhraseModel, piece: PhrasePiece) -> Iterator[Line]:
+    """Yield the lines of a piece in phrases that follow each other; behind the end of the last there is silence."""
+    phrase: Phrase = model.representations[PHRASE]
+    for number, line in enumerate(piece.lines, 1):
+        filled = np.concatenate([line, np.zeros((-len(line) % phrase.steps, *line.shape[1:]), line.dtype)])
+        first = np.arange(0, len(filled), phrase.steps)
+        yield Line(piece, number, first, _tensor(model, [phrase.window(filled, place) for place in first]))
+
+
+def every_phrase(model: PhraseModel, piece: PhrasePiece) -> Iterator[Line]:
+    """Yield the lines of a piece in all phrases that begin at a bar."""
+    phrase: Phrase = model.representations[PHRASE]
+    for number, line in enumerate(piece.lines, 1):
+        first = np.arange(0, len(line) - phrase.steps + 1, BAR)
+        yield Line(piece, number, first, _tensor(model, [phrase.window(line, place) for place in first]))
+
+
+def phrase_at(model: PhraseModel, path: str | Path, line: int, bar: int) -> Line:
+    """Return one phrase of a file.
+
+    Raises
+    ------
+    InputError : see `piece_in`, or it has no such line or bar.
+    """
+    piece, phrase = piece_in(model, path), model.representations[PHRASE]
+    if line > len(piece.lines):
+        raise InputError(f"{path}: --line {line}: it has {len(piece.lines)}")
+    whole, first = piece.lines[line - 1], (bar - 1) * BAR
+    if first + phrase.steps > len(whole):
+        last = (len(whole) - phrase.steps) // BAR + 1
+        raise InputError(f"{path}: --bar {bar}: of line {line}, phrases begin at bars 1 to {last}")
+    return Line(piece, line, np.array([first]), _tensor(model, [phrase.window(whole, first)]))
+
+
+def _tensor(model: PhraseModel, windows: Sequence[np.ndarray]) -> Tensor:
+    x = torch.from_numpy(np.stack(windows))
+    return (x if x.is_floating_point() else x.long()).to(model.device)
+
+
+# -- what is written --------------------------------------------------------------------------------------------------
+
+
+def chained(phrase: Phrase, x: Sequence[np.ndarray]) -> StepNotes:
+    """Return the notes of phrases (T, ...) one after another; none lasts beyond its phrase."""
+    parts = [phrase.notes(one) for one in x]
+    columns = [np.concatenate([getattr(part, name) for part in parts]) for name in ("pitch", "velocity", "track")]
+    onset, offset = (
+        np.concatenate([getattr(part, name) + place * phrase.steps for place, part in enumerate(parts)])
+        for name in ("onset", "offset")
+    )
+    return StepNotes(onset, offset, *columns, parts[0].tracks)
+
+
+def write_phrases(target: Path, phrase: Phrase, x: Tensor, tempo: float) -> list[str]:
+    """Write phrases (N, T, ...) one after another as `target` with .mid and .wav; return their names."""
+    notes = chained(phrase, x.cpu().numpy())
+    files = [target.with_name(f"{target.name}{end}") for end in (".mid", ".wav")]
+    phrases.write(files[0], notes, tempo)
+    save_notes(files[1], phrases.to_notes(notes, tempo), len(x) * phrase.steps * 60 / tempo / QUARTER, RATE)
+    return [str(path) for path in files]
+
+
+def tempo_of(given: float | None, piece: PhrasePiece | None, steps: int) -> float:
+    """Return the tempo in quarters a minute that so many steps are written in: the given one, or the piece's own.
+
+    Raises
+    ------
+    InputError : it is out of range, or they last longer than can be played.
+    """
+    return pace(given, piece, steps, QUARTER)
+
+
+# -- latents ----------------------------------------------------------------------------------------------------------
+
+
+def write_latents(path: Path, **arrays: np.ndarray) -> str:
+    """Write arrays as an npz; return its name."""
+    make_folder(path.parent)
+    with atomic(path) as aside, open(aside, "wb") as file:
+        np.savez_compressed(file, **arrays)
+    return str(path)
+
+
+def read_latents(path: Path, size: int) -> tuple[np.ndarray, float]:
+    """Return latents (N, Z) in an npy, or in an npz as ``mean`` or ``z``, and their tempo, 120 where none is told.
+
+    Raises
+    ------
+    InputError : damaged, or no such latents.
+    """
+    arrays = read_arrays(path)
+    z = arrays.get("mean", arrays.get("z"))
+    if z is None or z.ndim != 2 or z.shape[1] != size or not len(z) or z.dtype.kind not in "fiu" or not np.isfinite(z).all():
+        shape = "none" if z is None else f"{z.dtype} {z.shape}"
+        raise InputError(f"{path}: holds no latents (N, {size}) of this run called mean or z, but {shape}")
+    tempo = arrays.get("tempo", np.float64(TEMPO))
+    return z.astype(np.float32), float(tempo) if tempo.shape == () and tempo.dtype.kind in "fiu" else TEMPO
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of an npz by name, or that of an npy as ``mean``.
+
+    Raises
+    ------
+    InputError : missing or damaged.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = np.load(file, allow_pickle=False)
+            return {name: content[name] for name in content.files} if hasattr(content, "files") else {"mean": content}
+    except Exception as error:  # a damaged file can provoke any
+        raise InputError(
+            f"{path}: is no readable file of arrays ({type(error).__name__}); give an npz that was written here"
+        ) from None
