@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.splits import ALL, SPLITS
-from models.run_folder import weights
+from models.run_folder import home, weights
 from utils import cli
 from utils.config import InputError
 from utils.inputs import distinct
@@ -31,7 +31,8 @@ def parser() -> argparse.ArgumentParser:
     result = cli.Parser(description=__doc__)
     what = result.add_argument_group("what is analysed")
     add = what.add_argument
-    add("-m", "--models", nargs="+", type=Path, required=True, metavar="RUN", help="folders of runs, as lt_train.py makes them")
+    runs = "folders of runs, or checkpoints of Magenta's MusicVAE"
+    add("-m", "--models", nargs="+", type=Path, required=True, metavar="RUN", help=runs)
     add("-d", "--dbroot", default="", help="another corpus than the run's own")
     add("--split", choices=(*SPLITS, ALL), default="test", help="the part of the corpus (default: test)")
     add("-o", "--output", type=Path, metavar="DIR", help="folder for the results (default: RUN/analysis)")
@@ -122,7 +123,7 @@ def main(argv: list[str]) -> int:
     runs, found = list(dict.fromkeys(args.models)), {}
 
     def analyse(run: Path, name: str) -> None:
-        folder = run / "analysis" if args.output is None else args.output / name if len(runs) > 1 else args.output
+        folder = home(run) / "analysis" if args.output is None else args.output / name if len(runs) > 1 else args.output
         analysis = Analyst(run, asked, where).analyse(make_folder(folder))
         write_all(analysis, folder)
         found.update({name if method == "model" else f"{name}, {method}": m for method, m in analysis.metrics.items()})

@@ -85,6 +85,7 @@ def main(argv: list[str]) -> int:
     if strange:
         raise InputError(f"{name}: takes no {long_name(strange[0])}; lt_play.py {name} --info says what it takes")
     args = argparse.Namespace(**vars(parser().parse_args([name])) | vars(given))
+    args.input = [path for path in (args.input_midi_1, *args.input, args.input_midi_2) if path]
     if not args.models:
         raise InputError(f"{name}: give the folders of trained runs with -m")
     if mode.input and not args.input:
@@ -115,11 +116,13 @@ def perform(mode: Mode, run: Path, out: Path, files: dict[Path, str], args: argp
         return
     from models import recorded
     from models.rendering import Player
-    from models.runs import load_run
+    from models.runs import checkpoint_system, load_run
     from utils import device
     from utils.paths import make_folder
 
     where = device.select(device.named(args.device, args.cuda))
+    if args.config and not checkpoint_system(run):
+        raise InputError(f"{run}: --config {args.config}: is for checkpoints of other programs; a run knows what it is")
     model = load_run(run, where, args.weights, args.config)
     way = naming(run, partial(way_of, mode, model, args))
     args = argparse.Namespace(**vars(args) | {flag: value for flag, value in way.defaults.items() if getattr(args, flag) is None})
@@ -136,17 +139,21 @@ def perform(mode: Mode, run: Path, out: Path, files: dict[Path, str], args: argp
 
 
 def way_of(mode: Mode, model: "LatentModel", args: argparse.Namespace) -> Way:
-    """Return the first way of a mode that a model can go, or the last, which it cannot.
+    """Return the first way of a mode that a model can go; where there is but one, this one.
 
     Raises
     ------
-    InputError : a flag is given that is of another way.
+    InputError : it can go none of several, or a flag is given that is of another way.
     """
-    way = next((way for way in mode.ways if set(way.needs) <= set(model.representations)), mode.ways[-1])
-    usual = parser([args.mode])
+    has = ", ".join(model.representations)
+    able = [way for way in mode.ways if set(way.needs) <= set(model.representations)]
+    if not able and len(mode.ways) > 1:
+        needed = ", or ".join(" and ".join(way.needs) for way in mode.ways)
+        raise InputError(f"this mode needs a run with the modality {needed}; this one has {has}")
+    way, usual = (able or mode.ways)[0], parser([args.mode])
     for flag in mode.flags:
         if flag not in way.flags.split() and getattr(args, flag, None) != usual.get_default(flag):
-            raise InputError(f"--{flag}: is for runs of another kind than this one, which has {', '.join(model.representations)}")
+            raise InputError(f"--{flag}: is for runs of another kind than this one, which has {has}")
     return way
 
 

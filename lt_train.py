@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Train a system on your notes or pieces.
 
-Without --dbroot the system's embedded corpus is used: notes of sampled instruments, rendered once, or Bach's chorales. A run is a
+Without --dbroot the system's own corpus is used: notes of sampled instruments, rendered once, Bach's chorales, Groove. A run is a
 folder under --savedir: config.json, last.safetensors (everything that --resume needs), best.safetensors (weights of the best
 validation epoch), history.csv, metrics.json (on the test split), figures/.
 
@@ -9,6 +9,7 @@ validation epoch), history.csv, metrics.json (on the test split), figures/.
   lt_train.py --resume saves/crossmodal__flute --epochs 6000
   lt_train.py --load saves/crossmodal__flute --load_epoch 500 --name warm
   lt_train.py --system classifying --preset windows --dbroot my_midi_files
+  lt_train.py --system musicvae --preset groove_2bar --dbroot groove
 """
 
 import argparse
@@ -30,7 +31,8 @@ def parser(system: str) -> argparse.ArgumentParser:
     """Return the command line of training one system."""
     result = cli.Parser(description=__doc__)
     result.add_argument("--system", choices=list(SYSTEMS), default=system, help="what to train (default: %(default)s)")
-    result.add_argument("--preset", choices=list(SYSTEMS[system].Config.PRESETS), help="a named set of defaults; flags still win")
+    presets = {"choices": list(SYSTEMS[system].Config.PRESETS), "help": "a named set of defaults; flags still win"}
+    result.add_argument("--preset", "--config", **presets)
     run = result.add_argument_group("run")
     add = run.add_argument
     add("--savedir", "--saveroot", type=Path, help="folder of all runs (default: saves)")

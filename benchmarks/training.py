@@ -17,7 +17,7 @@ import itertools
 import math
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,6 +25,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from models.config import TrainConfig
 from models.crossmodal import Model, representations
 from models.crossmodal_config import Config
 from models.training import Trainer
@@ -35,6 +36,7 @@ WIDTHS = ("dims", "hidden_dims_1", "hidden_num_1", "hidden_dims_2", "hidden_num_
 EPOCH = 20  # steps after which the straightforward loop lets go of its losses
 TURN = 0.2  # s; more than one step where steps are short, so that each finds the caches as in training
 FEWEST = 3  # turns of each that count
+Make = Callable[[TrainConfig], Callable[[], None]]  # a configuration -> what does a step of it
 
 
 def configuration(sizes: str, batch: int, precision: str) -> Config:
@@ -202,7 +204,7 @@ def _products(layer: nn.Linear, batch: int, dtype: torch.dtype, backward: bool) 
 # -- the measurement ---------------------------------------------------------------------------------------------------
 
 
-def serve(make: Callable[[Config], Callable[[], None]], config: Config, threads: int, pipe: Connection) -> None:
+def serve(make: Make, config: TrainConfig, threads: int, pipe: Connection) -> None:
     """Make a step in this process, and at each message take a turn and answer with the seconds of one step."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -215,13 +217,13 @@ def serve(make: Callable[[Config], Callable[[], None]], config: Config, threads:
         pipe.send(seconds / done)
 
 
-def measure(config: Config, threads: int, seconds: float) -> list[float]:
-    """Return the least seconds of a step of the project, of the straightforward loop, and of the limit.
+def measure(makes: Sequence[Make], config: TrainConfig, threads: int, seconds: float) -> list[tuple[float, ...]]:
+    """Return the seconds of a step that each of `makes` makes, a tuple for each: one number a turn.
 
     Turns alternate for about `seconds`; the first of each, which warms up, does not count.
     """
     context, pipes = multiprocessing.get_context("spawn"), []
-    for make in (project, Straightforward, limit):
+    for make in makes:
         pipe, other = context.Pipe()
         context.Process(target=serve, args=(make, config, threads, other), daemon=True).start()
         other.close()  # so that a process that fails ends the wait for its answer
@@ -234,7 +236,7 @@ def measure(config: Config, threads: int, seconds: float) -> list[float]:
         pipe.send(False)
     for process in multiprocessing.active_children():
         process.join()
-    return [min(times) for times in zip(*rounds[1:], strict=True)]
+    return list(zip(*rounds[1:], strict=True))
 
 
 def _turn(pipe: Connection) -> float:
@@ -246,8 +248,7 @@ def row(sizes: str, config: Config, threads: int, seconds: float) -> str:
     """Measure and return one line of the table."""
     with torch.device("meta"):
         parameters = sum(p.numel() for p in Model(config).parameters())
-    times = measure(config, threads, seconds)
-    ours, plain, least = times
+    ours, plain, least = times = [min(turns) for turns in measure((project, Straightforward, limit), config, threads, seconds)]
     cells = [sizes, config.batch_size, config.precision, f"{parameters / 1e6:.2f} M", f"{1e3 * ours:.1f}"]
     cells += [f"{config.batch_size / t:.0f}" for t in times]
     return "| " + " | ".join(map(str, [*cells, f"{plain / ours:.2f}", f"{100 * least / ours:.0f} %"])) + " |"

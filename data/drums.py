@@ -1,6 +1,6 @@
 """Drums as hits of nine classes: one of 512 tokens a step, or a column each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -60,6 +60,9 @@ MAPS = {
 }
 
 
+AUTO, ANY = "auto", "gm"  # which map is used where files do not tell
+
+
 @dataclass(frozen=True)
 class Kit(Phrase):
     """Write the hits of a drum kit, one step long each.
@@ -67,7 +70,7 @@ class Kit(Phrase):
     Parameters
     ----------
     steps : T.
-    kit : the map by which files are read.
+    kit : the map by which files are read; "auto" leaves it to the reader of a corpus, see `of_kit`.
     written : the map by which they are written.
     """
 
@@ -77,10 +80,14 @@ class Kit(Phrase):
     def __post_init__(self):
         check_maps(self.kit, self.written)
 
+    def of_kit(self, kit: str) -> "Kit":
+        """Return how files of a drum kit are read: so where any kit may be, else as it is."""
+        return replace(self, kit=kit) if self.kit == AUTO else self
+
     @property
     def pitches(self) -> tuple[tuple[int, ...], ...]:
         """Return the pitches that each column is read from, for D columns."""
-        return MAPS[self.kit]
+        return MAPS[ANY if self.kit == AUTO else self.kit]
 
     @property
     def source(self) -> str:
@@ -282,9 +289,9 @@ class Hits(Kit):
         return step_scores((true == named).all(2), true.any(2), named.any(2)) | self.hit_scores(true, named)
 
 
-def check_maps(*names: str) -> None:
-    """Raise an InputError where there is no drum map of a name."""
-    for name in names:
+def check_maps(kit: str, written: str) -> None:
+    """Raise an InputError where there is no drum map to read by, or to write by."""
+    for name in (written, *([] if kit == AUTO else [kit])):
         if name not in MAPS:
             raise InputError(f"{name!r} is no drum map: take one of {', '.join(MAPS)}")
 

@@ -74,13 +74,11 @@ class PhraseCorpus:
     ----------
     root : the file or folder that was read.
     pieces : in their order.
-    kit : that drums are written for, ``"roland"`` or ``"gm"``.
     reasons : why some files or songs gave nothing, by name.
     """
 
     root: Path
     pieces: tuple[PhrasePiece, ...]
-    kit: str = "gm"
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -141,7 +139,8 @@ def read(root: str | Path, phrase: Phrase, voices: Sequence[int] = ()) -> Phrase
     root
         A file, or a folder of files.
     phrase
-        What phrases are made of, and their length.
+        What phrases are made of, and their length. Where its drum map may be any, files of the Groove dataset are read by the
+        Roland kit's, all others by General MIDI's.
     voices
         Of tables of voices, those to read, by number from the top; all where none is given.
 
@@ -161,23 +160,7 @@ def read(root: str | Path, phrase: Phrase, voices: Sequence[int] = ()) -> Phrase
     reasons = {each.name: list(dict.fromkeys(each.reasons)) for each in made if not each.piece}
     _report(root, len(made), phrase, reasons)
     pieces = tuple(each.piece for each in made if each.piece)
-    return PhraseCorpus(root, pieces, _kit(paths, tables), {name: "; ".join(why) for name, why in reasons.items()})
-
-
-def kit_of(root: str | Path) -> str:
-    """Name the kit that the drums of a corpus are written for: ``"roland"`` of the Groove dataset, else ``"gm"``.
-
-    Raises
-    ------
-    InputError
-        If no such corpus is there, or the dataset's table cannot be read.
-    """
-    return _kit(_files(Path(root)), GrooveTables())
-
-
-def _kit(paths: Sequence[Path], tables: GrooveTables) -> str:
-    known = sum(tables.entry(path) is not None for path in paths)
-    return "roland" if 2 * known > len(paths) else "gm"
+    return PhraseCorpus(root, pieces, {name: "; ".join(why) for name, why in reasons.items()})
 
 
 def _files(root: Path) -> list[Path]:
@@ -209,7 +192,8 @@ def _pieces(path: Path, root: Path, phrase: Phrase, chosen: Sequence[int], table
     """Yield what is made of a file, or of each song of a table."""
     name = _name(path, root)
     if path.suffix.lower() in MIDI:
-        entry = tables.entry(path) or Entry(None, {})
+        known = tables.entry(path)
+        entry, phrase = known or Entry(None, {}), phrase.of_kit("roland" if known else "gm")
         stretches = [(notes, {}) for notes in sequences.read_midi(path)]
         yield _made(stretches, phrase, name, path, entry.split or _folder_split(path, root), entry.labels)
         return

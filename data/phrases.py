@@ -74,6 +74,10 @@ class Phrase(Representation):
         """Return what a decoder is told of the steps before, of phrases (N, T, ...), (N, T, width) float32."""
         raise NotImplementedError
 
+    def of_kit(self, kit: str) -> "Phrase":
+        """Return how files of a drum kit are read: so where any kit may be, else as it is."""
+        return self
+
     def lines(self, sequence: Sequence) -> tuple[list[np.ndarray], list[str]]:
         """Return the lines (L, ...) of whole bars that a stretch of music holds, and in words why some of it gives no phrase."""
         raise NotImplementedError

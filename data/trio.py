@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, product
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from data.drums import DRUMS, Drums, check_maps
+from data.drums import AUTO, DRUMS, Drums, check_maps
 from data.melody import Melody, led, moved, played
 from data.notes import Track
 from data.phrases import BAR, Cell, Phrase, StepNotes, at_gaps, bar_after, refused, remarks
@@ -41,6 +41,10 @@ class Trio(Phrase):
 
     def __post_init__(self):
         check_maps(self.kit, self.written)
+
+    def of_kit(self, kit: str) -> "Trio":
+        """Return how files of a drum kit are read: so where any kit may be, else as it is."""
+        return replace(self, kit=kit) if self.kit == AUTO else self
 
     @property
     def _pitched(self) -> Melody:

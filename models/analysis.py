@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from data.splits import ALL
-from models import baselines, composing, latents, left_out, phrasing, spaces
+from models import baselines, composing, latents, left_out, phrase_examples, phrasing, spaces
 from models.base import LatentModel
 from models.config import TrainConfig
 from models.epochs import Dataset

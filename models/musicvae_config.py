@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,6 +23,14 @@ KINDS = ("melody", "drums", "hits", "all_hits", "groove", "trio")
 TRANSFORMS = ("none", "humanize", "tap", "fixed_velocity", "tap_fixed_velocity", "add_closed_hh")
 SCHEDULES = ("none", "constant", "exponential", "inverse_sigmoid")
 CONDUCTED = ("zeros", "learned", "learned_per_step")
+ONLY = {  # options of some kinds of phrases
+    **dict.fromkeys(("voices", "programs", "lowest", "highest"), ("melody",)),
+    **dict.fromkeys(("transform", "struck_only"), ("groove",)),
+    "transpose": ("melody", "trio"),
+    "note_dropout": ("drums", "hits", "all_hits", "groove"),
+    "drum_map": ("drums", "hits", "groove", "trio"),
+    "head": ("hits", "all_hits"),
+}
 WIDEST, LONGEST = 16384, 256  # of layers; bars of a phrase
 MOST_TRANSPOSED = 24
 
@@ -54,7 +62,10 @@ class Config(TrainConfig):
     lowest: int = option(21, "lowest MIDI pitch of a melody", PHRASES, minimum=0)
     highest: int = option(108, "highest MIDI pitch of a melody", PHRASES, minimum=0)
     drum_map: str = option(
-        "auto", "of drums: gm, General MIDI; roland, of Groove; auto knows Groove", PHRASES, ("auto", "gm", "roland")
+        "auto",
+        "to read drums by: gm, General MIDI; roland, of Groove; auto takes that for files of Groove, else gm",
+        PHRASES,
+        ("auto", "gm", "roland"),
     )
     transform: str = option(
         "none", "of grooves: what the encoder is not told, so that the decoder makes it up", PHRASES, TRANSFORMS
@@ -62,7 +73,9 @@ class Config(TrainConfig):
     note_dropout: float = option(0.0, "share of hits that the encoder is not told in training, at most", PHRASES, minimum=0)
 
     epochs: int = option(200, "passes over the training split", TRAINING, minimum=1, also=("num_epochs",))
-    num_steps: int = option(0, "updates, instead of --epochs", TRAINING, minimum=0)
+    num_steps: int = option(
+        0, "updates after which training ends with the epoch, sooner than by --epochs; 0 = never", TRAINING, minimum=0
+    )
     batch_size: int = option(512, "phrases a step, over all processes", TRAINING, minimum=2)
     clip: float = option(1.0, "largest norm of the gradient; 0 = no clipping", TRAINING, minimum=0)
     plateau: int = option(0, "epochs without improvement after which the learning rate shrinks; 0 = never", TRAINING, minimum=0)
@@ -90,7 +103,6 @@ class Config(TrainConfig):
     beta_steps: int = option(0, "steps over which it rises linearly, instead", LOSSES, minimum=0)
     struck_only: bool = option(False, "of grooves: count errors of velocities and offsets at hits only", LOSSES)
 
-    kit: str = derived(str)  # the drum map that is used
     labels: dict[str, list[str]] = derived(dict)  # what the corpus tells of pieces: name -> classes
     windows: int = derived(int)  # of the training split
 
@@ -103,7 +115,7 @@ class Config(TrainConfig):
         """
         super().validate()
         limits = {"bars": LONGEST, "transpose": MOST_TRANSPOSED, "latent_dim": WIDEST, "hop": LONGEST * BAR, "highest": 127}
-        limits |= {"lr_decay": 1, "beta_rate": 1, "note_dropout": 1}
+        limits |= {"lr_decay": 1, "note_dropout": 1}
         for name, most in limits.items():
             if getattr(self, name) > most:
                 raise InputError(f"--{name} {getattr(self, name)}: must be {most} or less")
@@ -118,32 +130,25 @@ class Config(TrainConfig):
                 raise InputError(
                     f"--{name} {' '.join(map(str, given))}: must be two or more whose product is {self.bars * BAR} steps"
                 )
-        if self.dropout >= 1:
-            raise InputError(f"--dropout {self.dropout:g}: must be less than 1")
+        for name in ("dropout", "beta_rate"):
+            if getattr(self, name) >= 1:
+                raise InputError(f"--{name} {getattr(self, name):g}: must be less than 1")
         self._check_phrases()
         self._check_schedules()
         self._check_derived()
 
     def _check_phrases(self) -> None:
         """Raise an InputError for options of other kinds of phrases than the run's."""
-        melodic, drummed = self.kind in ("melody", "trio"), self.kind != "melody"
         if len(self.programs) != 2 or not 0 <= self.programs[0] <= self.programs[1] <= 127:
             raise InputError("--programs: takes the first and the last, of 0 to 127")
         if self.lowest >= self.highest:
             raise InputError(f"--lowest {self.lowest}: must be below --highest {self.highest}")
-        idle = {
-            "transpose": not melodic,
-            "voices": self.kind != "melody",
-            "drum_map": not drummed,
-            "programs": self.kind != "melody",
-        }
-        idle |= {"transform": self.kind != "groove", "struck_only": self.kind != "groove", "note_dropout": melodic}
-        idle |= {"lowest": self.kind != "melody", "highest": self.kind != "melody", "head": not self.kind.endswith("hits")}
-        idle |= {"conductor_size": not self.levels, "conductor_input": not self.levels}
-        for name, wrong in idle.items():
-            if wrong and getattr(self, name) != self.__dataclass_fields__[name].default:
-                what = "a flat decoder; give --levels" if name.startswith("conductor") else f"--kind {self.kind}"
-                raise InputError(f"--{name}: means nothing for {what}")
+        given = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
+        for name in given:
+            if self.kind not in ONLY.get(name, KINDS):
+                raise InputError(f"--{name}: means nothing for --kind {self.kind}")
+            if name.startswith("conductor") and not self.levels:
+                raise InputError(f"--{name}: means nothing for a flat decoder; give --levels")
 
     def _check_schedules(self) -> None:
         """Raise an InputError for rates that make no schedule."""
@@ -162,8 +167,8 @@ class Config(TrainConfig):
         names = self.labels.values() if isinstance(self.labels, dict) else [None]
         if not all(isinstance(of, list) and of and all(isinstance(name, str) for name in of) for of in names):
             raise InputError("labels: are no names of classes; it may be damaged")
-        if type(self.windows) is not int or not 0 <= self.windows < 2**53 or self.kit not in ("", "gm", "roland"):
-            raise InputError("windows or kit: cannot be; it may be damaged")
+        if type(self.windows) is not int or not 0 <= self.windows < 2**53:
+            raise InputError("windows: is no number of phrases; it may be damaged")
 
     @property
     def steps(self) -> int:
@@ -179,7 +184,7 @@ class Config(TrainConfig):
     def _options(self) -> Mapping[str, Any]:
         """Return what else decides the representation of this kind of phrases."""
         melody = {"lowest": self.lowest, "highest": self.highest, "programs": self.programs}
-        drums = {"kit": self.kit or "gm"}
+        drums = {"kit": self.drum_map}
         return {"melody": melody, "trio": drums, "groove": drums | {"transform": self.transform}}.get(self.kind, drums)
 
     def corpus(self) -> "PhraseCorpus":
@@ -197,7 +202,7 @@ class Config(TrainConfig):
         return _root(self.dbroot, self.cache, self.kind)
 
     def resolved(self) -> "Config":
-        """Return this configuration with what a checkpoint decides, then the corpus: drum map, labels, number of phrases."""
+        """Return this configuration with what a checkpoint decides, and the corpus: labels, number of phrases, epochs."""
         return self._of_checkpoint()._of_corpus()
 
     def _of_checkpoint(self) -> "Config":
@@ -211,16 +216,14 @@ class Config(TrainConfig):
         return found
 
     def _of_corpus(self) -> "Config":
-        from data.phrase_corpora import kit_of
         from data.phrase_windows import PhraseWindows
 
-        kit = kit_of(self.root) if self.drum_map == "auto" and self.kind != "melody" else self.drum_map
-        config = replace(self, kit="" if self.kind == "melody" else kit)
-        corpus = config.corpus()
-        windows = len(PhraseWindows(corpus.of("train"), config.phrase(), hop=config.hop))
+        corpus = self.corpus()
+        windows = len(PhraseWindows(corpus.of("train"), self.phrase(), hop=self.hop))
         labels = {name: list(classes) for name, classes in corpus.classes().items()}
-        epochs = max(1, math.ceil(self.num_steps / max(1, round(windows / self.batch_size)))) if self.num_steps else self.epochs
-        return replace(config, labels=labels, windows=windows, epochs=epochs)
+        steps = max(1, round(windows / self.batch_size))  # of an epoch
+        epochs = min(self.epochs, max(1, math.ceil(self.num_steps / steps))) if self.num_steps else self.epochs
+        return replace(self, labels=labels, windows=windows, epochs=epochs)
 
     def title(self) -> str:
         """Return the run's name when the user gives none."""
@@ -229,14 +232,22 @@ class Config(TrainConfig):
 
 
 def _root(dbroot: str, cache: str, kind: str) -> Path:
-    """Return the folder or file of a corpus; that which is there by itself, or is fetched, where none is given."""
+    """Return the folder or file of a corpus; that which is there by itself, or is fetched, where none is given.
 
+    Raises
+    ------
+    InputError : it cannot be fetched, or there is none of this kind.
+    """
     from data.groove_midi import fetch
     from data.voices import default_voices
 
     if dbroot and (dbroot != GROOVE or Path(dbroot).exists()):
         return Path(dbroot)
-    return default_voices(cache_folder(cache)) if kind in ("melody",) and not dbroot else fetch(cache_folder(cache))
+    if kind == "trio":
+        raise InputError(
+            "--dbroot: give a folder of MIDI files with a melody, a bass and drums; no corpus of trios is there by itself"
+        )
+    return default_voices(cache_folder(cache)) if kind == "melody" and not dbroot else fetch(cache_folder(cache))
 
 
 @functools.lru_cache(maxsize=2)

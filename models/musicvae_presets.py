@@ -39,6 +39,7 @@ CORE = {
     "latent_dim": 128,
     "hop": 4,
     "batch_size": 64,
+    "epochs": 100_000,
     "num_steps": 12_000,
     "lr": 3e-3,
     "lr_min": 1e-4,

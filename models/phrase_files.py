@@ -1,6 +1,6 @@
-"""Phrases in files: those that are read, those that are written, and latents of them."""
+"""Phrases in files: those that are read, and those that are written."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +12,13 @@ from data import phrases
 from data.performance import save_notes
 from data.phrase_corpora import PhrasePiece, read
 from data.phrases import BAR, Phrase, StepNotes
-from data.sequences import QUARTER, TEMPO
+from data.sequences import QUARTER
 from models.music_files import pace
 from models.phrase import PHRASE, PhraseModel
 from utils.config import InputError
-from utils.files import atomic
-from utils.paths import make_folder
 
 RATE = 44100  # Hz, of sounds
+SOUNDS = (".mid", ".wav")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +99,25 @@ def _tensor(model: PhraseModel, windows: Sequence[np.ndarray]) -> Tensor:
 # -- what is written --------------------------------------------------------------------------------------------------
 
 
+def named(target: Path, *ends: str) -> list[Path]:
+    """Return `target` with each of some endings."""
+    return [target.with_name(f"{target.name}{end}") for end in ends]
+
+
+def check_free(given: Sequence[str], files: Iterable[Path], beside: Path | None = None) -> None:
+    """Check that files that are to be written replace nothing that is given to read, nor what lies beside the file `beside`.
+
+    Raises
+    ------
+    InputError : they would.
+    """
+    read = [Path(word).resolve() for word in given]
+    folder = beside and beside.resolve().parent
+    for file in (file.resolve() for file in files):
+        if file.exists() and (file.parent == folder or any(file == path or path in file.parents for path in read)):
+            raise InputError(f"would replace {file}, which is read or lies beside what is read; give another folder with -o")
+
+
 def chained(phrase: Phrase, x: Sequence[np.ndarray]) -> StepNotes:
     """Return the notes of phrases (T, ...) one after another; none lasts beyond its phrase."""
     parts = [phrase.notes(one) for one in x]
@@ -114,7 +132,7 @@ def chained(phrase: Phrase, x: Sequence[np.ndarray]) -> StepNotes:
 def write_phrases(target: Path, phrase: Phrase, x: Tensor, tempo: float) -> list[str]:
     """Write phrases (N, T, ...) one after another as `target` with .mid and .wav; return their names."""
     notes = chained(phrase, x.cpu().numpy())
-    files = [target.with_name(f"{target.name}{end}") for end in (".mid", ".wav")]
+    files = named(target, *SOUNDS)
     phrases.write(files[0], notes, tempo)
     save_notes(files[1], phrases.to_notes(notes, tempo), len(x) * phrase.steps * 60 / tempo / QUARTER, RATE)
     return [str(path) for path in files]
@@ -128,47 +146,3 @@ def tempo_of(given: float | None, piece: PhrasePiece | None, steps: int) -> floa
     InputError : it is out of range, or they last longer than can be played.
     """
     return pace(given, piece, steps, QUARTER)
-
-
-# -- latents ----------------------------------------------------------------------------------------------------------
-
-
-def write_latents(path: Path, **arrays: np.ndarray) -> str:
-    """Write arrays as an npz; return its name."""
-    make_folder(path.parent)
-    with atomic(path) as aside, open(aside, "wb") as file:
-        np.savez_compressed(file, **arrays)
-    return str(path)
-
-
-def read_latents(path: Path, size: int) -> tuple[np.ndarray, float]:
-    """Return latents (N, Z) in an npy, or in an npz as ``mean`` or ``z``, and their tempo, 120 where none is told.
-
-    Raises
-    ------
-    InputError : damaged, or no such latents.
-    """
-    arrays = read_arrays(path)
-    z = arrays.get("mean", arrays.get("z"))
-    if z is None or z.ndim != 2 or z.shape[1] != size or not len(z) or z.dtype.kind not in "fiu" or not np.isfinite(z).all():
-        shape = "none" if z is None else f"{z.dtype} {z.shape}"
-        raise InputError(f"{path}: holds no latents (N, {size}) of this run called mean or z, but {shape}")
-    tempo = arrays.get("tempo", np.float64(TEMPO))
-    return z.astype(np.float32), float(tempo) if tempo.shape == () and tempo.dtype.kind in "fiu" else TEMPO
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Return the arrays of an npz by name, or that of an npy as ``mean``.
-
-    Raises
-    ------
-    InputError : missing or damaged.
-    """
-    try:
-        with open(path, "rb") as file:
-            content = np.load(file, allow_pickle=False)
-            return {name: content[name] for name in content.files} if hasattr(content, "files") else {"mean": content}
-    except Exception as error:  # a damaged file can provoke any
-        raise InputError(
-            f"{path}: is no readable file of arrays ({type(error).__name__}); give an npz that was written here"
-        ) from None

@@ -4,7 +4,7 @@ Reconstructions that are told the true steps before and those that are not have 
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -21,14 +21,12 @@ from data.melody import NOTES
 from data.ngrams import NGram
 from data.phrase_statistics import Histogram
 from data.phrase_windows import PhraseWindows
-from data.phrases import BAR, TEMPOS, Phrase
-from data.sequences import TEMPO
+from data.phrases import BAR, Phrase
 from models.attribute_vectors import vectors
 from models.bounds import bounds
-from models.epochs import batches, on_device
+from models.epochs import batches
 from models.evaluation import BATCH, Estimate, Observed, Scores, estimate, passes
 from models.phrase import PHRASE, PhraseModel
-from models.phrase_files import write_phrases
 from utils.device import generator
 from utils.distributions import mmd_to_normal, purity
 from utils.trajectories import slerp
@@ -39,6 +37,7 @@ BIT = float(np.log(2))  # nats
 TEMPERATURES = (1.0, 0.5)  # that phrases are drawn at
 PATHS, POINTS = 100, 9  # of interpolation
 STEERED, STRENGTHS = 200, (-2.0, -1.0, 0.0, 1.0, 2.0)  # phrases of the prior that attributes are added to, and how much
+ORDER = 5  # of n-grams
 MOST, COMPARED = 20_000, 2000  # training phrases, and latents, that samples are compared with
 FOUND_IN = 8000  # training phrases that attribute vectors are found in, at most
 REAL = "real"
@@ -97,6 +96,22 @@ class Phrases:
         return {"attribute_change": changes, "strengths": list(STRENGTHS), "attributes_by_strength": self.effect.curves}
 
 
+class Trained(NamedTuple):
+    """Phrases that a model was trained on, some at most, and 5-grams of their parts."""
+
+    x: Tensor  # (M, T, ...)
+    tokens: Tensor  # (M, T, P) of all parts
+    grams: dict[str, NGram]
+
+    @classmethod
+    def of(cls, kind: str, dataset: PhraseWindows, seed: int) -> "Trained":
+        """Return those of a dataset."""
+        x = _shuffled(everything(dataset), seed)[:MOST]
+        tokens = statistics.tokens(kind, x)
+        grams = {part: NGram(each, n) for part, (each, n) in tokens.items() if (n + 1) ** ORDER < 2**63}
+        return cls(x, torch.stack([each for each, _ in tokens.values()], -1), grams)
+
+
 def examine(
     model: PhraseModel, observed: Observed, test: PhraseWindows, train: PhraseWindows | None, wanted: Wanted, seed: int
 ) -> Phrases:
@@ -108,17 +123,16 @@ def examine(
         limits = bounds(model, batches(test, BATCH, seed, "evaluation"), wanted.draws, seed)
         bits = {name: {key: e[key] / (BIT if key in ("value", "low", "high") else 1) for key in e} for name, e in limits.items()}
         found.metrics[own]["phrase_bound"] = bits | {"kl_a_phrase": _scaled(bits["kl_phrase"], x.shape[1])}
-    known = None if train is None else _shuffled(everything(train), seed)[:MOST]
-    if known is not None:
+    known = None if train is None else Trained.of(model.config.kind, train, seed)
+    if known:
         for name in phrase_baselines.BASELINES:
-            guess = phrase_baselines.fit(name, model.config.kind, known)
+            guess = phrase_baselines.fit(name, model.config.kind, known.x)
             found.metrics[name] = {"phrase_told": _compared(model, x, guess(x), group, seed)}
     found.metrics[own]["phrase_latents"] = _latents(observed, seed)
     if wanted.phrases:
         _from_prior(model, found, x, group, known, wanted, seed)
         found.metrics[own]["phrase_interpolation"] = _interpolated(model, found, observed, x, known, seed)
-        if train is not None:
-            found.effect = _steered(model, train, x, seed)
+        found.effect = _steered(model, known, x, seed) if known else None
     return found
 
 
@@ -210,13 +224,12 @@ def _scaled(e: Estimate, factor: float) -> Estimate:
 
 
 def _from_prior(
-    model: PhraseModel, found: Phrases, x: Tensor, group: Tensor, known: Tensor | None, wanted: Wanted, seed: int
+    model: PhraseModel, found: Phrases, x: Tensor, group: Tensor, known: Trained | None, wanted: Wanted, seed: int
 ) -> None:
     """Add what phrases of the prior are like, beside real ones."""
     kind = model.config.kind
-    grams = None if known is None else {p: NGram(t, n) for p, (t, n) in statistics.tokens(kind, known).items() if n**5 < 2**62}
-    real, found.histograms[REAL] = statistics.histograms(kind, x), statistics.histograms(kind, x)
-    found.metrics[REAL] = {"phrase_samples": _sampled(kind, x, group, known, grams, seed)}
+    real = found.histograms[REAL] = statistics.histograms(kind, x)
+    found.metrics[REAL] = {"phrase_samples": _sampled(kind, x, group, known, seed)}
     for temperature in TEMPERATURES:
         name = f"temperature {temperature:g}" if temperature != 1 else "model"
         draws, random = model.sample(wanted.phrases, generator(seed, "prior")), generator(seed, "prior", "steps")
@@ -226,14 +239,12 @@ def _from_prior(
         apart = {
             f"js_{what.replace(' ', '_')}": _single(value, len(y)) for what, value in statistics.divergences(made, real).items()
         }
-        found.metrics.setdefault(name, {})["phrase_samples"] = _sampled(kind, y, alone, known, grams, seed) | apart
+        found.metrics.setdefault(name, {})["phrase_samples"] = _sampled(kind, y, alone, known, seed) | apart
         found.histograms[name] = made
         found.drawn = found.drawn or list(y[:12])
 
 
-def _sampled(
-    kind: str, x: Tensor, group: Tensor, known: Tensor | None, grams: Mapping[str, NGram] | None, seed: int
-) -> dict[str, Estimate]:
+def _sampled(kind: str, x: Tensor, group: Tensor, known: Trained | None, seed: int) -> dict[str, Estimate]:
     """Return what a set of phrases is like: full, repetitive, various, new, and likely by 5-grams of the training split."""
     tokens = statistics.tokens(kind, x)
     whole = torch.stack([part for part, _ in tokens.values()], -1)
@@ -241,10 +252,9 @@ def _sampled(
     if x.shape[1] > BAR:
         result["as_the_bar_before"] = estimate(Scores(statistics.self_similarity(next(iter(tokens.values()))[0]), group), seed)
     result["distinct"] = _single(statistics.distinct(whole), len(x))
-    if known is not None:
-        trained = torch.stack([part for part, _ in statistics.tokens(kind, known).values()], -1)
-        result["verbatim_of_training"] = estimate(Scores(statistics.verbatim(whole, trained).double(), group), seed)
-        for part, gram in (grams or {}).items():
+    if known:
+        result["verbatim_of_training"] = estimate(Scores(statistics.verbatim(whole, known.tokens).double(), group), seed)
+        for part, gram in known.grams.items():
             name = "bits_by_5_grams" + (f"_{part}" if len(tokens) > 1 else "")
             result[name] = estimate(Scores(gram.bits(tokens[part][0]), group), seed)
     return result
@@ -254,7 +264,7 @@ def _sampled(
 
 
 def _interpolated(
-    model: PhraseModel, found: Phrases, observed: Observed, x: Tensor, known: Tensor | None, seed: int
+    model: PhraseModel, found: Phrases, observed: Observed, x: Tensor, known: Trained | None, seed: int
 ) -> dict[str, Estimate]:
     """Return how phrases change between others, along great circles of latents, and where their tokens are mixed."""
     random, mean = generator(seed, "paths"), observed.latents[PHRASE].mean
@@ -264,7 +274,7 @@ def _interpolated(
     y = in_parts(lambda part: model.decode(part, PHRASE), model, z.flatten(0, 1))
     kind = model.config.kind
     tokens = {name: (part.unflatten(0, (PATHS, POINTS)), n) for name, (part, n) in statistics.tokens(kind, y).items()}
-    grams = {} if known is None else {p: NGram(t, n) for p, (t, n) in statistics.tokens(kind, known).items() if n**5 < 2**62}
+    grams = known.grams if known else {}
     result, alone = {}, torch.arange(PATHS)[:, None]
     for name, (paths, _) in tokens.items():
         suffix = f"_{name}" if len(tokens) > 1 else ""
@@ -279,13 +289,12 @@ def _interpolated(
     return result
 
 
-def _steered(model: PhraseModel, train: PhraseWindows, x: Tensor, seed: int) -> Effect | None:
+def _steered(model: PhraseModel, known: Trained, x: Tensor, seed: int) -> Effect | None:
     """Return what attributes become when vectors found in the training split are added to draws of the prior.
 
     Roberts et al. 2018, section 5.4: the table of an attribute that is added and one that is measured.
     """
-    known = _shuffled(everything(train), seed)[:FOUND_IN]
-    directions = vectors(model, ({PHRASE: part} for part in known.split(BATCH))).vectors
+    directions = vectors(model, ({PHRASE: part} for part in known.x[:FOUND_IN].split(BATCH))).vectors
     if not directions:
         return None
     z, kind = model.sample(STEERED, generator(seed, "steered")), model.config.kind
@@ -302,42 +311,3 @@ def _steered(model: PhraseModel, train: PhraseWindows, x: Tensor, seed: int) -> 
         estimates = [estimate(Scores(step[name], alone), seed) for step in steps]
         curves[name] = [(e["value"], e["low"], e["high"]) for e in estimates]
     return Effect(tuple(directions), tuple(spread), np.array(change), curves)
-
-
-# -- to look at and to listen to --------------------------------------------------------------------------------------
-
-
-def examples(
-    model: PhraseModel, dataset: PhraseWindows, number: int, seed: int, save: Callable[[str, Tensor, float], Path]
-) -> Iterator[Example]:
-    """Yield up to `number` phrases, each of another piece.
-
-    Parameters
-    ----------
-    save : writes a phrase, given its name and tempo, and returns the file of its sound.
-    """
-    first = [int((dataset.rows[:, 0] == place).nonzero()[0]) for place in dataset.rows[:, 0].unique().tolist()]
-    chosen = torch.randperm(len(first), generator=generator(seed, "examples"))[:number].tolist()
-    for count, place in enumerate(chosen, 1):
-        batch = dataset.batch(torch.tensor([first[place]]), generator("examples"))
-        piece, start = dataset.pieces[int(batch["item"])], int(dataset.rows[first[place], 2])
-        x = on_device(batch, model.device)[PHRASE]
-        z = model.encode(x, PHRASE).mean
-        versions = {"the piece": x, "made anew": model.decode(z, PHRASE)}
-        versions["drawn at temperature 1"] = model.decode(z, PHRASE, temperature=1.0, random=generator(seed, "example", count))
-        rolls = {name: one[0].cpu() for name, one in versions.items()}
-        sounds = {name: save(f"example_{count}_{name.replace(' ', '_')}", one, piece.tempo) for name, one in rolls.items()}
-        yield Example(f"{piece.name}, bar {start // BAR + 1}", rolls, sounds)
-
-
-def add_examples(found: Phrases, model: PhraseModel, dataset: PhraseWindows, number: int, seed: int, folder: Path) -> None:
-    """Add examples to what was found, and write them, and some phrases of the prior, as MIDI and sound into `folder`."""
-    for earlier in [*folder.glob("example_*"), *folder.glob("draw_*")]:  # there may have been more of them
-        earlier.unlink()
-
-    def save(name: str, x: Tensor, tempo: float) -> Path:
-        write_phrases(folder / name, model.representations[PHRASE], x[None], float(np.clip(tempo, *TEMPOS)))
-        return folder / f"{name}.wav"
-
-    found.examples = list(examples(model, dataset, number, seed, save))
-    found.drawn_sounds = [save(f"draw_{place + 1}", x, TEMPO) for place, x in enumerate(found.drawn[:number])]

@@ -28,7 +28,7 @@ READING = (
     "other pieces are of the same class, beside chance. js: Jensen-Shannon divergence from real phrases, 0 to 1 bit."
 )
 PHRASES = (
-    "Phrases of this split, what the model makes of their latents, and what it draws at temperature 1; below, draws from the prior. "
+    "Phrases of this split, what the model makes of their latents, and what it draws at temperature 1; then draws from the prior. "
     "Adding a vector changes what it is named after, and more or less of the rest; in deviations over real phrases."
 )
 EXAMPLE, DRAWN, STEERED, CURVES, HISTOGRAMS, COURSES = (

@@ -1,58 +1,88 @@
 """Attribute vectors: directions in which phrases get more of something; found in a corpus, added to phrases."""
 
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from data.attributes import ATTRIBUTES, measure
+from data.attributes import ATTRIBUTES
 from data.phrase_windows import PhraseWindows
 from models.attribute_vectors import vectors
 from models.epochs import batches
 from models.evaluation import BATCH
 from models.heard_notes import file_word
-from models.music_files import check_length, check_read, write_rows
+from models.latent_files import read_arrays, write_arrays
+from models.music_files import check_length, write_rows
 from models.phrase import PHRASE, PhraseModel
-from models.phrase_files import phrase_at, read_arrays, tempo_of, write_latents, write_phrases
-from models.play_phrases import draw, written
+from models.phrase_files import SOUNDS, check_free, named, phrase_at, tempo_of, write_phrases
+from models.play_phrases import attributes, draw, some, written
 from models.rendering import Player
 from utils.config import InputError
 from utils.device import generator
+from utils.inputs import distinct
+
+
+class Start(NamedTuple):
+    """Hold what attributes are added to."""
+
+    name: str
+    z: Tensor  # (1, Z)
+    tempo: float  # quarters a minute
 
 
 def attribute(player: Player, folder: Path, args: Namespace) -> list[str]:
     """Write phrases of the prior, or of files, with attributes added in several strengths."""
-    model, phrase = player.model, player.representation(PHRASE)
-    names = _names(model, args.attribute)
-    starts = [(Path(path).stem, phrase_at(model, path, args.line, args.bar)) for path in args.input]
-    number = len(starts) or args.n_generations
-    check_length(number * len(names) * len(args.strength) * phrase.steps, "-n, --attribute or --strength")
-    words = [file_word(stem) for stem, _ in starts] or [f"sample_{place}" for place in range(number)]
-    check_read(args.input, [folder / f"{word}_{name}" for word in words for name in names])
-    tempos = [tempo_of(args.tempo, line.piece, len(args.strength) * phrase.steps) for _, line in starts]
-    tempos = tempos or [tempo_of(args.tempo, None, len(args.strength) * phrase.steps)] * number
-    found = _vectors(model, args, names)
-    latents = [model.encode(line.x, PHRASE).mean for _, line in starts] or model.sample(
-        number, generator(args.seed, "sample")
-    ).split(1)
-    made, rows = [write_latents(folder / "vectors.npz", **{name: vector.numpy() for name, vector in found.items()})], []
-    for word, z, tempo in zip(words, latents, tempos, strict=True):
+    model, names = player.model, _names(player.model, args.attribute)
+    number, steps = len(args.input) or args.n_generations, len(args.strength) * player.representation(PHRASE).steps
+    check_length(number * len(names) * steps, "-n, --attribute or --strength")
+    starts = _starts(model, args, steps)
+    targets = [folder / f"{start.name}_{name}" for start in starts for name in names]
+    check_free([*args.input, args.vectors or ""], [file for target in targets for file in named(target, *SOUNDS, ".pdf")])
+    found, made, rows = _vectors(model, args, names), [], []
+    if not args.vectors:
+        arrays = {name: vector.numpy() for name, vector in found.items()}
+        made.append(write_arrays(folder / "vectors.npz", model, **arrays))
+    for start in starts:
         for name, vector in found.items():
-            points = z + torch.tensor(args.strength)[:, None].to(z) * vector.to(z)
-            x, target = written(model, points, args, "attribute"), folder / f"{word}_{name}"
-            made += write_phrases(target, phrase, x, tempo)
-            measured = {key: values.tolist() for key, values in measure(model.config.kind, x.cpu()).items()}
-            for place, strength in enumerate(args.strength):
-                own = {key: values[place] for key, values in measured.items()}
-                rows.append({"phrase": word, "added": name, "strength": strength, **own})
-            if args.graphs:
-                titles = [f"{name} {strength:+g}: {measured[name][place]:.2f}" for place, strength in enumerate(args.strength)]
-                made.append(draw(Path(f"{target}.pdf"), model, list(zip(titles, x, strict=True))))
+            added, files = _added(model, start, name, vector, folder, args)
+            rows, made = rows + added, made + files
     write_rows(folder / "attributes.csv", rows)
     return [*made, str(folder / "attributes.csv")]
+
+
+def _starts(model: PhraseModel, args: Namespace, steps: int) -> list[Start]:
+    """Return the phrases of files, or else some of the prior, of which so many steps are written."""
+    if not args.input:
+        tempo = tempo_of(args.tempo, None, steps)
+        draws = model.sample(args.n_generations, generator(args.seed, "sample"))
+        return [Start(f"sample_{place}", z, tempo) for place, z in enumerate(draws.split(1))]
+    lines = [phrase_at(model, path, args.line, args.bar) for path in args.input]
+    words = distinct([file_word(Path(path).stem) for path in args.input])
+    return [
+        Start(word, model.encode(line.x, PHRASE).mean, tempo_of(args.tempo, line.piece, steps))
+        for word, line in zip(words, lines, strict=True)
+    ]
+
+
+def _added(
+    model: PhraseModel, start: Start, name: str, vector: Tensor, folder: Path, args: Namespace
+) -> tuple[list[dict[str, object]], list[str]]:
+    """Write a phrase with different strengths of a vector; return the rows of a table about them, and the names of the files."""
+    z, target = start.z + torch.tensor(args.strength)[:, None].to(start.z) * vector.to(start.z), folder / f"{start.name}_{name}"
+    x = written(model, z, args, "attribute")
+    made, measured = write_phrases(target, model.representations[PHRASE], x, start.tempo), attributes(model, x)
+    known = {"phrase": start.name, "added": name}
+    rows = [known | {"strength": strength} | row for strength, row in zip(args.strength, measured, strict=True)]
+    if args.graphs:
+        word = name.replace("_", " ")
+        titles = [f"{strength:+g}: {word} {row[name]:.2f}" for strength, row in zip(args.strength, measured, strict=True)]
+        made.append(draw(Path(f"{target}.pdf"), model, [(titles[place], x[place]) for place in some(len(x))]))
+    return rows, made
 
 
 def _names(model: PhraseModel, asked: Sequence[str]) -> list[str]:
@@ -69,7 +99,7 @@ def _names(model: PhraseModel, asked: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(asked)) or list(there)
 
 
-def _vectors(model: PhraseModel, args: Namespace, names: Sequence[str]) -> Mapping[str, Tensor]:
+def _vectors(model: PhraseModel, args: Namespace, names: Sequence[str]) -> dict[str, Tensor]:
     """Return attribute vectors (Z,) by name: those of a file, or found in a corpus.
 
     Raises
@@ -77,18 +107,45 @@ def _vectors(model: PhraseModel, args: Namespace, names: Sequence[str]) -> Mappi
     InputError : the file lacks one, or in the corpus phrases do not differ by one.
     """
     if args.vectors:
-        known = {name: torch.from_numpy(vector) for name, vector in read_arrays(args.vectors).items() if vector.dtype.kind == "f"}
-        where = f"{args.vectors}: holds"
+        known, where = _stored(args.vectors, model), f"{args.vectors}: holds"
     else:
-        config = replace(model.config, dbroot=args.corpus) if args.corpus else model.config
+        known, where = _found(model, args)
+    missing = [name for name in names if name not in known]
+    if missing and (args.attribute or not known):
+        raise InputError(f"--attribute {missing[0]}: {where} {' '.join(known) or 'nothing'} only")
+    return {name: known[name] for name in names if name in known}
+
+
+def _stored(path: Path, model: PhraseModel) -> dict[str, Tensor]:
+    """Return the attribute vectors of a file.
+
+    Raises
+    ------
+    InputError : one has another size than the latents of the run, or is not finite.
+    """
+    arrays, (size,) = read_arrays(path, model), model.latent_shape
+    known = {name: array for name, array in arrays.items() if name in ATTRIBUTES[model.config.kind]}
+    for name, array in known.items():
+        if array.shape != (size,) or array.dtype.kind != "f":
+            raise InputError(f"{path}: {name} is {array.dtype} of the shape {array.shape}; of this run it must be ({size},)")
+        if not np.isfinite(array).all():
+            raise InputError(f"{path}: {name} is not finite; write it anew without --vectors")
+    return {name: torch.from_numpy(array).float() for name, array in known.items()}
+
+
+def _found(model: PhraseModel, args: Namespace) -> tuple[dict[str, Tensor], str]:
+    """Return the attribute vectors of a corpus, and in words where they are from.
+
+    Raises
+    ------
+    InputError : it cannot be read, or has no phrases of the split.
+    """
+    config = replace(model.config, dbroot=args.corpus) if args.corpus else model.config
+    try:
         pieces = config.corpus().of(args.split)
-        if not pieces:
-            raise InputError(f"the corpus has no {args.split} pieces: try --split all")
-        known = vectors(model, batches(PhraseWindows(pieces, model.representations[PHRASE]), BATCH, "attributes")).vectors
-        where = f"{config.root}: phrases differ by"
-    missing = [name for name in names if name not in known or known[name].shape != model.latent_shape]
-    if missing and args.attribute or not set(names) - set(missing):
-        raise InputError(
-            f"--attribute {missing[0]}: {where} {' '.join(known) or 'nothing'} only, of {model.latent_shape[0]} numbers each"
-        )
-    return {name: known[name].float() for name in names if name not in missing}
+    except InputError as error:
+        raise InputError(f"{error}; attribute vectors are found in a corpus: give one with --corpus, or --vectors") from None
+    if not pieces:
+        raise InputError(f"the corpus has no {args.split} pieces: try --split all")
+    windows = PhraseWindows(pieces, model.representations[PHRASE])
+    return vectors(model, batches(windows, BATCH, "attributes")).vectors, f"in {config.root} phrases differ by"

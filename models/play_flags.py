@@ -24,7 +24,7 @@ def add_flags(add: Callable) -> None:
     )
     add("-i", "--input", nargs="+", default=[], action="extend", metavar="INPUT", help=given)
     for count, place in enumerate(("first", "second"), 1):
-        add(f"--input_midi_{count}", action="append", dest="input", metavar="FILE", help=f"the {place} piece, the same as -i")
+        add(f"--input_midi_{count}", metavar="FILE", help=f"the {place} of two pieces, instead of -i")
     add(
         "-o",
         "--output",
@@ -114,29 +114,16 @@ def add_score_flags(add: Callable) -> None:
 def add_phrase_flags(add: Callable) -> None:
     """Add those of phrases, some bars of music."""
     number = {"type": whole(1), "metavar": "N"}
-    add("--bar", default=1, help="of files, at which a phrase begins (default: 1)", **number)
-    add("--line", default=1, help="of files with several melodies or stretches, which one (default: 1)", **number)
+    add("--bar", default=1, help="of a line, at which a phrase begins (default: 1)", **number)
+    several = "of files with several, as melodies, or stretches between silent bars or of other metres, which one (default: 1)"
+    add("--line", default=1, help=several, **number)
     apart = "how far phrases of a walk are from each other: near 0 they hardly change, at 1 each is new (default: 0.4)"
     add("--stride", type=share, default=0.4, metavar="X", help=apart)
     add("--attribute", nargs="+", default=[], metavar="NAME", help="attributes to add (default: all of this kind of phrases)")
     times = "how much of them, in distances from phrases with little to phrases with much (default: -2 -1 0 1 2)"
     add("--strength", nargs="+", type=finite, default=[-2.0, -1.0, 0.0, 1.0, 2.0], metavar="X", help=times)
-    add("--vectors", type=Path, metavar="NPZ", help="attribute vectors that were written before")
+    add("--vectors", type=Path, metavar="NPZ", help="attribute vectors that were written before, by this run")
     add("--corpus", default="", metavar="DIR", help="to find attribute vectors in (default: the run's)")
-
-
-def share(text: str) -> float:
-    """Read a number above 0, 1 at most."""
-    if not 0 < float(text) <= 1:
-        raise argparse.ArgumentTypeError(f"must be above 0 and 1 at most, not {text}")
-    return float(text)
-
-
-def finite(text: str) -> float:
-    """Read a finite number."""
-    if not math.isfinite(float(text)):
-        raise argparse.ArgumentTypeError(f"must be a finite number, not {text}")
-    return float(text)
 
 
 def whole(least: int, most: int = 10**9) -> Callable[[str], int]:
@@ -152,15 +139,22 @@ def whole(least: int, most: int = 10**9) -> Callable[[str], int]:
     return read
 
 
-def above_0(text: str) -> float:
-    """Read a finite number above 0."""
-    if not 0 < float(text) < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a finite number above 0, not {text}")
-    return float(text)
+def real(rule: Callable[[float], bool], said: str) -> Callable[[str], float]:
+    """Return what reads finite numbers that keep a rule, which is said in words."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and rule(value)):
+            raise argparse.ArgumentTypeError(f"must be a finite number{said}, not {text[:20]}")
+        return value
+
+    return read
 
 
-def from_0(text: str) -> float:
-    """Read a finite number, 0 or above."""
-    if not 0 <= float(text) < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a finite number, 0 or more, not {text}")
-    return float(text)
+above_0 = real(lambda value: value > 0, " above 0")
+from_0 = real(lambda value: value >= 0, ", 0 or more")
+share = real(lambda value: 0 < value <= 1, " above 0, 1 at most")
+finite = real(lambda value: True, "")

@@ -64,7 +64,7 @@ TOLD = OUT + "labels "
 WRITTEN = "output graphs input seed frames use_z_prior seed_frames temperature tempo w "
 OF_PHRASES = "output graphs seed temperature tempo "
 FIVE_SECONDS, LIKELY, CAREFUL = {"n_steps": 1565}, {"temperature": 1.0}, {"temperature": 0.5}
-ANEW = Way("models.play_phrases", OF_PHRASES + "input latent_sample", PHRASE, {"temperature": 0.0})
+ANEW = Way("models.play_phrase_files", OF_PHRASES + "input latent_sample", PHRASE, {"temperature": 0.0})
 MODES = {
     "info": Mode("print what a run is: its configuration, size, training and scores", (Way("models.play_info"),)),
     "audio": Mode(
@@ -145,7 +145,7 @@ MODES = {
         (
             Way(
                 "models.play_pieces",
-                "output graphs input frames n_steps interp_order temperature tempo seed",
+                "output graphs input input_midi_1 input_midi_2 frames n_steps interp_order temperature tempo seed",
                 SCORE,
                 {**LIKELY, "interp_order": "1"},
             ),
@@ -191,17 +191,17 @@ MODES = {
     ),
     "encode": Mode(
         "write the latents of files: FILE.npz with mean, deviation, phrases, line, first_step, tempo",
-        (Way("models.play_phrases", "output input", PHRASE),),
+        (Way("models.play_phrase_files", "output input", PHRASE),),
         *(FILES, MIDI),
     ),
     "decode": Mode(
-        "write what latents stand for: FILE_NUMBER.mid, .wav, FILE.csv, FILE.pdf",
-        (Way("models.play_phrases", OF_PHRASES + "input", PHRASE, CAREFUL),),
+        "write what latents stand for, an npz with mean or z (N, size), or an npy: FILE_NUMBER.mid, .wav, FILE.csv, FILE.pdf",
+        (Way("models.play_phrase_files", OF_PHRASES + "input", PHRASE, CAREFUL),),
         *(FILES, (".npz", ".npy")),
     ),
     "extract": Mode(
-        "write the phrases that a run finds in files: FILE_NUMBER.mid, FILE.csv, FILE.pdf",
-        (Way("models.play_phrases", "output graphs input", PHRASE),),
+        "write the phrases that begin at the bars of files, as a run reads them: FILE_barNUMBER.mid, .wav, FILE.csv, FILE.pdf",
+        (Way("models.play_phrase_files", "output graphs input", PHRASE),),
         *(FILES, MIDI),
     ),
 }

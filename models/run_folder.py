@@ -1,11 +1,17 @@
 """What lies in a run's folder."""
 
 import re
+from pathlib import Path
 
 from utils.config import InputError
 
 LOCK = ".lock"  # held by the process that trains in it
 CONFIG, LAST, BEST, HISTORY, METRICS = "config.json", "last.safetensors", "best.safetensors", "history.csv", "metrics.json"
+
+
+def home(run: Path) -> Path:
+    """Return the folder for what is made of a run: its own; of a checkpoint that is a file, one beside it."""
+    return run if run.is_dir() else run.with_name(f"{run.name}_results")
 
 
 def numbered(epoch: int) -> str:

@@ -33,6 +33,7 @@ KEYS = [
     "generated",
     "space",
     "music",
+    "phrases",
     "examples_named",
 ]
 PIXEL = bytes.fromhex(  # the smallest PNG

@@ -1,13 +1,18 @@
 """What the benchmarks compute, without training or timing anything."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import notes, peers
+from benchmarks import musicvae, notes, peers
+from benchmarks import musicvae_speed as speed
 from data import instruments
+from models.musicvae import Model
+from models.musicvae_config import Config
+from models.phrase import PHRASE
 from tests import corpora
 from utils.config import InputError
 
@@ -103,3 +108,117 @@ def test_what_cannot_be_done_is_said(tmp_path, words, message):
 def test_tables_are_markdown():
     assert notes.table(["a", "b"], [["x", 1]]) == "| a | b |\n| --- | --- |\n| x | 1 |"
     assert notes.shown({"value": 0.5, "low": 0.25, "high": 1.0}) == "0.50 (0.25-1.00)"
+
+
+# -- MusicVAE ---------------------------------------------------------------------------------------------------------
+
+SIZES = {"encoder_size": (5,), "decoder_size": (4, 4), "latent_dim": 3, "batch_size": 2, "free_bits": 1.0}
+SHAPES = {
+    "melody": {"kind": "melody", **SIZES, "encoder_size": (5, 5)},
+    "drums": {"kind": "drums", **SIZES, "sampling": "inverse_sigmoid", "sampling_rate": 1000.0},
+    "hits": {"kind": "hits", **SIZES, "head": "boolean"},
+    "nade": {"kind": "hits", **SIZES, "levels": (2, 16), "conductor_size": (6, 7)},
+    "groove": {"kind": "groove", **SIZES, "levels": (2, 16), "bars": 2},
+}
+
+
+@pytest.fixture(params=list(SHAPES))
+def sized(request):
+    return Config(**SHAPES[request.param])
+
+
+def alike(config: Config) -> tuple[Model, speed.Plain]:
+    """Return a model and the straightforward loop with the same weights."""
+    torch.manual_seed(0)
+    model, plain = Model(config), speed.Plain(config)
+    for own, other in zip(model.parameters(), plain.parameters(), strict=True):
+        other.data = own.data = torch.randn_like(own) / 2
+    return model.eval(), plain.eval()
+
+
+def test_the_straightforward_loop_computes_the_same_loss(sized):
+    model, plain = alike(sized)
+    x = speed.phrases(sized)
+    assert plain(x, 10).item() == pytest.approx(model({PHRASE: x}, 10).total.item(), rel=1e-5)
+    model({PHRASE: x}).total.backward()
+    plain(x).backward()
+    for own, other in zip(model.parameters(), plain.parameters(), strict=True):
+        assert torch.allclose(own.grad, other.grad, rtol=1e-3, atol=1e-5)
+
+
+def test_what_is_timed_runs(sized):
+    for make in (speed.project, speed.straightforward, speed.limit, speed.writing, speed.straightforward_writing):
+        make(sized)()
+
+
+def test_the_straightforward_loop_is_told_its_own_draws():
+    config = Config(**SHAPES["hits"])
+    _, plain = alike(config)
+    z, x = torch.randn(2, 3), speed.phrases(config)
+    assert torch.equal(plain.decoded(z, x)[0], x)
+    assert torch.equal(plain.decoded(z, x, 1e-9)[0], x)
+    assert not torch.equal(plain.decoded(z, x, 1.0)[0], x)
+    assert plain.decoded(z)[0].shape == x.shape
+
+
+def test_the_limit_knows_every_layer_of_a_step(sized):
+    found = speed.layers(sized)
+    assert len(found) == sum(isinstance(layer, torch.nn.LSTM | torch.nn.Linear) for layer in Model(sized).modules())
+    assert [back for *_, back in found].index(True) == 1  # nothing flows to data
+
+
+def test_sizes_are_those_of_presets():
+    assert speed.configuration("cat-drums_2bar_small").batch_size == 512
+    assert speed.configuration("cat-drums_2bar_small", 7).batch_size == 7
+    assert speed.phrases(speed.configuration("chorales_2bar", 3)).shape == (3, 32)
+
+
+def test_presets_know_their_corpus(tmp_path):
+    args = musicvae.parser().parse_args(["train", "--groove", str(tmp_path / "g"), "--chorales", str(tmp_path / "c.json")])
+    found = {preset: flags[-1] for preset, _, flags in musicvae.runs(args)}
+    assert len(found) == len(musicvae.TRAINED)
+    assert "tiny" not in found
+    assert {Path(where).name for preset, where in found.items() if preset.startswith("chorales")} == {"c.json"}
+    assert {Path(where).name for preset, where in found.items() if not preset.startswith("chorales")} == {"g"}
+
+
+def test_rows_of_phrases_have_a_cell_for_each_head():
+    estimate = {"value": 0.5, "low": 0.25, "high": 1.0, "n": 9, "groups": 3}
+    alone = estimate | {"value": 2.0, "low": None, "high": None}
+    found = {
+        "model": {
+            "phrase_to_phrase": {"accuracy": estimate, "event_accuracy": estimate, "exact": estimate},
+            "phrase_events": {"onset_f1": estimate},
+            "phrase_bound": {"bound": alone},
+        },
+        "bar_before": {"phrase_told": {"accuracy": estimate}},
+        "real": {"phrase_samples": {"distinct": alone}},
+    }
+    rows = {row[1]: row for row in musicvae.scored("x", found, 1.25)}
+    assert list(rows) == ["model", "bar_before", "real"]
+    assert {len(row) for row in rows.values()} == {len(musicvae.HEADS)}
+    assert rows["model"][2:9] == [
+        "0.500 (0.250 - 1.000)",
+        "-",
+        "0.500 (0.250 - 1.000)",
+        "-",
+        *["0.500 (0.250 - 1.000)"] * 2,
+        "2.00",
+    ]
+    assert rows["model"][-1] == "1.2"
+    assert rows["bar_before"][2:4] == ["-", "0.500 (0.250 - 1.000)"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "--presets", "groove_2bar"], "give --groove DIR"),
+        (["train", "--presets", "chorales_2bar"], "give --chorales FILE"),
+        (["speed", "--lr", "1"], "--lr: is no option of speed"),
+        (["speed", "--presets", "hierdec-trio_16bar"], "invalid choice"),
+        (["train", "--presets", "groove_2bar", "--groove", "no/such/folder"], "ended with exit code 2"),
+    ],
+)
+def test_what_cannot_be_measured_of_musicvaes_is_said(tmp_path, words, message):
+    with pytest.raises(InputError, match=message):
+        musicvae.main([*words, *([] if words[0] == "speed" else ["--output", str(tmp_path)])])

@@ -235,3 +235,12 @@ def test_windows_of_the_groove_dataset():
     assert count(Drums(256, "roland"), 16, True) == (10_055, 1_351)
     assert count(Groove(32), 32, False) == (8_411, 1_049)
     assert count(Groove(64), 64, False) == (4_078, 504)
+
+
+def test_the_map_may_be_left_to_what_is_read():
+    free = Drums(32, kit="auto")
+    assert (free.of_kit("roland").kit, free.of_kit("gm").kit) == ("roland", "gm")
+    assert Drums(32, kit="gm").of_kit("roland").kit == "gm"
+    assert free.pitches == MAPS["gm"]
+    with pytest.raises(InputError, match="no drum map"):
+        Drums(32, written="auto")

@@ -280,7 +280,8 @@ def test_runs_of_both_kinds_are_refused(run, music, tmp_path):
     other = make_run(tmp_path / "flute")
     with pytest.raises(InputError, match=r"keys reads scores and .*flute reads recordings; evaluate runs of one kind at a time"):
         lt_midi.main(["--models", str(run), str(other), "--dataroot", str(music)])
-    with pytest.raises(InputError, match=r"^--draws: only for runs that read scores; leave out, as .*flute reads recordings$"):
+    message = r"^--draws: only for runs that read scores or phrases; leave out, as .*flute reads recordings$"
+    with pytest.raises(InputError, match=message):
         lt_midi.main(["--models", str(other), "--dataroot", str(music), "--draws", "3"])
 
 

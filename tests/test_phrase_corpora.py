@@ -10,7 +10,7 @@ import pytest
 from data.drums import Drums
 from data.groove import Groove
 from data.melody import Melody
-from data.phrase_corpora import kit_of, read
+from data.phrase_corpora import read
 from data.splits import split_of
 from tests.pieces import midi_file
 from utils.config import InputError
@@ -44,7 +44,7 @@ def test_one_file(tmp_path):
     path = midi_file(tmp_path / "x.mid", walk(), tempos=[(0, 90)])
     corpus = read(path, TWO)
     (piece,) = corpus
-    assert (piece.name, piece.path, piece.labels, corpus.kit, corpus.reasons) == ("x", path, {}, "gm", {})
+    assert (piece.name, piece.path, piece.labels, corpus.reasons) == ("x", path, {}, {})
     assert piece.tempo == pytest.approx(90, abs=0.01) and piece.split == split_of(piece.identity)
     np.testing.assert_array_equal(piece.lines[0][::4], [pitch - 19 for _, _, pitch in walk()])
     assert not piece.lines[0].reshape(-1, 4)[:, 1:].any()
@@ -128,9 +128,8 @@ def test_no_corpus(tmp_path):
         (tmp_path / "x.wav", "is no corpus of phrases"),
         (tmp_path / "no", "no such"),
     ):
-        for reader in (lambda path: read(path, TWO), kit_of):
-            with pytest.raises(InputError, match=match):
-                reader(path)
+        with pytest.raises(InputError, match=match):
+            read(path, TWO)
 
 
 def groove(root, rows, header=DRUMMER):
@@ -148,9 +147,9 @@ def test_groove(tmp_path):
     ]
     groove(tmp_path / "groove", rows)
     for root in (tmp_path, tmp_path / "groove", tmp_path / "groove" / "drummer1"):
-        assert kit_of(root) == "roland"
-        corpus = read(root, Drums(32, kit="roland"))
-        assert corpus.kit == "roland" and [piece.split for piece in corpus] == ["valid", "train", "test"]
+        corpus = read(root, Drums(32, kit="auto"))
+        assert [piece.split for piece in corpus] == ["valid", "train", "test"]
+        assert corpus.pieces[0].lines[0][0] == 4  # 22 is the closed hat's edge, by the Roland kit
         assert corpus.classes() == {"drummer": ("drummer1", "drummer2"), "style": ("funk", "jazz"), "beat_type": ("beat", "fill")}
     assert corpus.pieces[0].labels == {"drummer": "drummer1", "style": "funk", "beat_type": "beat"}
     (piece,) = read(tmp_path / "groove" / "drummer1" / "session1" / "2.mid", Groove(32))
@@ -162,17 +161,17 @@ def test_groove_lacks_a_file(tmp_path):
         midi_file(tmp_path / f"{i}.mid", [], drums=beat(2 + i))
     groove(tmp_path, ["drummer1,funk,90,beat,0.mid,train", "drummer2,jazz,90,beat,1.mid,unheard-of"])
     corpus = read(tmp_path, Drums(32))
-    assert corpus.kit == "roland" and corpus.classes() == {} and corpus.pieces[2].labels == {}
+    assert corpus.classes() == {} and corpus.pieces[2].labels == {}
     assert [piece.split for piece in corpus][1:] == [split_of(piece.identity) for piece in corpus][1:]
 
 
 def test_other_tables_of_that_name(tmp_path):
     midi_file(tmp_path / "0.mid", [], drums=beat())
     groove(tmp_path, ["1,2"], "a,b\n")
-    assert kit_of(tmp_path) == "gm"
+    assert len(read(tmp_path, Drums(32, kit="auto"))) == 1
     (tmp_path / "info.csv").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(InputError, match=r"info.csv: not a readable table"):
-        kit_of(tmp_path)
+        read(tmp_path, Drums(32))
 
 
 GRID = [[72, 64, -1, 48]] * 8 + [[74, 64, -1, 48]] * 8 + [[-1, 62, -1, 50]] * 4 + [[76, 62, -1, 50]] * 12
@@ -226,4 +225,4 @@ def test_midi_stands_before_tables(tmp_path):
 def test_groove_has_the_published_windows():
     corpus = read(DATA / "groove", Drums(64, kit="roland"))
     assert (len(corpus), len(corpus.of("train")), len(corpus.of("valid"))) == (378, 332, 46)
-    assert corpus.kit == "roland" and len(corpus.classes()["style"]) == 18
+    assert len(corpus.classes()["style"]) == 18

@@ -36,7 +36,7 @@ class Lanes(NamedTuple):
     names: Sequence[str]
 
 
-def phrases(panels: Sequence[tuple[str, Sequence[Cell], Sequence[str]]], paths: Sequence[Path], steps: int) -> None:
+def phrases(panels: Sequence[tuple[str, Sequence[Cell], Sequence[str]]], paths: Sequence[Path], steps: int, most: int = 3) -> None:
     """Draw phrases beside and beneath each other, with lines at bars and beats; what is weak is pale.
 
     Parameters
@@ -45,8 +45,9 @@ def phrases(panels: Sequence[tuple[str, Sequence[Cell], Sequence[str]]], paths: 
         are shown that are used in any panel with the same names, and what is between them.
     paths : files to write.
     steps : of a phrase, a sixteenth each.
+    most : panels beside each other.
     """
-    columns = min(len(panels), 3 if steps <= 2 * BAR else 2 if steps <= 4 * BAR else 1)
+    columns = min(len(panels), most, 3 if steps <= 2 * BAR else 2 if steps <= 4 * BAR else 1)
     lines = -(-len(panels) // columns)
     used: dict[tuple[str, ...], set[int]] = {}
     for _, cells, names in panels:
