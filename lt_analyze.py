@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     add = what.add_argument
     runs = "folders of runs, or checkpoints of Magenta's MusicVAE"
     add("-m", "--models", nargs="+", type=Path, required=True, metavar="RUN", help=runs)
+    add("--config", default="", metavar="PRESET", help="of a checkpoint, what it is (default: by name and sizes)")
     add("-d", "--dbroot", default="", help="another corpus than the run's own")
     add("--split", choices=(*SPLITS, ALL), default="test", help="the part of the corpus (default: test)")
     add("-o", "--output", type=Path, metavar="DIR", help="folder for the results (default: RUN/analysis)")
@@ -149,7 +150,7 @@ def request(args: argparse.Namespace) -> "Request":
     make = [name for flag, name in BASELINES.items() if getattr(args, flag)]
     evaluate = [name for name in make if name != "pca_mlp"] + ["pca_mlp"] * args.evaluate_classifier
     return Request(
-        **{name: getattr(args, name) for name in ("split", "dbroot", "cache", "workers", "seed", "weights")},
+        **{name: getattr(args, name) for name in ("split", "dbroot", "cache", "workers", "seed", "weights", "config")},
         passes=args.nb_passes,
         losses=bool(args.make_losses),
         figures=bool(args.make_figures),

@@ -146,16 +146,12 @@ class Kit(Phrase):
         )
 
     def hit_scores(self, true: Tensor, named: Tensor) -> dict[str, Tensor]:
-        """Return how right hits (N, T, D) are, (N,) each: all together, and F for each of nine drums.
+        """Return how right hits (N, T, D) are, (N,) each.
 
         Each is 1 where there is nothing in both, and 0 where there is in one only.
         """
         both = true & named
-        scores = agreement(both.sum((1, 2)), true.sum((1, 2)), named.sum((1, 2)), "hit")
-        if true.shape[2] == len(DRUMS):
-            counts = zip(DRUMS, both.sum(1).T, true.sum(1).T, named.sum(1).T, strict=True)
-            scores |= {f"hit_f1_{name}": agreement(*count, "hit")["hit_f1"] for name, *count in counts}
-        return scores
+        return agreement(both.sum((1, 2)), true.sum((1, 2)), named.sum((1, 2)), "hit")
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ class Request:
     batch_size: int = 64
     projections: tuple[str, ...] = ("pca",)
     weights: str | None = None
+    config: str = ""  # preset that a checkpoint of another program is of
     space: spaces.Wanted = spaces.Wanted()
     music: composing.Wanted = composing.Wanted()
     phrases: phrasing.Wanted = phrasing.Wanted()
@@ -107,7 +108,7 @@ class Analyst:
 
     def __init__(self, run: Path, request: Request, device: torch.device):
         self.run, self.request, self.device = run, request, device
-        self.model: LatentModel = load_run(run, device, request.weights)
+        self.model: LatentModel = load_run(run, device, request.weights, request.config)
         self.system, self.fingerprints = origin(run)
         self.dbroot = request.dbroot or self.model.config.dbroot
         self.dataset: Dataset = self._datasets(self.dbroot, [request.split])[request.split].plain()
@@ -175,7 +176,7 @@ class Analyst:
             for name, sections in found.phrases.metrics.items():
                 found.metrics[name] = found.metrics.get(name, {}) | sections
         if request.examples:
-            phrasing.add_examples(
+            phrase_examples.add_examples(
                 found.phrases, self.model, self.dataset, request.examples, request.seed, make_folder(folder / "audio")
             )
 

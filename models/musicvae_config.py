@@ -24,7 +24,7 @@ TRANSFORMS = ("none", "humanize", "tap", "fixed_velocity", "tap_fixed_velocity",
 SCHEDULES = ("none", "constant", "exponential", "inverse_sigmoid")
 CONDUCTED = ("zeros", "learned", "learned_per_step")
 ONLY = {  # options of some kinds of phrases
-    **dict.fromkeys(("voices", "programs", "lowest", "highest"), ("melody",)),
+    **dict.fromkeys(("voices", "programs", "lowest", "highest", "skip_polyphony"), ("melody",)),
     **dict.fromkeys(("transform", "struck_only"), ("groove",)),
     "transpose": ("melody", "trio"),
     "note_dropout": ("drums", "hits", "all_hits", "groove"),
@@ -61,6 +61,7 @@ class Config(TrainConfig):
     programs: tuple[int, ...] = option((0, 127), "first and last General MIDI program of melodies", PHRASES, minimum=0)
     lowest: int = option(21, "lowest MIDI pitch of a melody", PHRASES, minimum=0)
     highest: int = option(108, "highest MIDI pitch of a melody", PHRASES, minimum=0)
+    skip_polyphony: bool = option(False, "leave out tracks with notes that begin together, instead of taking the highest", PHRASES)
     drum_map: str = option(
         "auto",
         "to read drums by: gm, General MIDI; roland, of Groove; auto takes that for files of Groove, else gm",
@@ -183,7 +184,7 @@ class Config(TrainConfig):
 
     def _options(self) -> Mapping[str, Any]:
         """Return what else decides the representation of this kind of phrases."""
-        melody = {"lowest": self.lowest, "highest": self.highest, "programs": self.programs}
+        melody = {"lowest": self.lowest, "highest": self.highest, "programs": self.programs, "skip_polyphony": self.skip_polyphony}
         drums = {"kit": self.drum_map}
         return {"melody": melody, "trio": drums, "groove": drums | {"transform": self.transform}}.get(self.kind, drums)
 

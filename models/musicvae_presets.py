@@ -72,4 +72,5 @@ OURS: dict[str, Preset] = {
         "beta": 0.1,
     },
 }
-PRESETS: dict[str, Preset] = {**OURS, **MAGENTA}
+PUBLISHED: Preset = {"num_steps": 200_000, "epochs": 1_000_000}  # the updates of all of them
+PRESETS: dict[str, Preset] = {**OURS, **{name: {**PUBLISHED, **preset} for name, preset in MAGENTA.items()}}

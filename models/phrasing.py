@@ -181,7 +181,8 @@ def _events(kind: str, x: Tensor, y: Tensor, group: Tensor, seed: int) -> dict[s
         both, all_ = (true[name] & named[name]).flatten(1).sum(1), true[name].flatten(1).sum(1) + named[name].flatten(1).sum(1)
         if all_.sum():
             result[name] = estimate(Scores(2 * both / all_.clamp_min(1), group, all_.double()), seed)
-    return result
+    drums = [result[f"hit_f1_{name}"]["value"] for name in DRUMS if f"hit_f1_{name}" in result]
+    return result | ({"hit_f1_macro": _single(float(np.mean(drums)), len(x))} if drums else {})
 
 
 def _struck(kind: str, x: Tensor) -> dict[str, Tensor]:

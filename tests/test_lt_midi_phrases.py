@@ -44,10 +44,10 @@ def drum_files(folder, number, bars):
     return folder
 
 
-def train(folder, corpus, kind):
+def train(folder, corpus, kind, *flags):
     """Train a tiny run on a corpus and return it."""
     words = f"--system musicvae --preset tiny --plot_epochs 0 --epochs 20 --batch_size 8 --kind {kind} --name {kind}"
-    assert lt_train.main([*words.split(), "--savedir", str(folder), "--dbroot", str(corpus)]) == 0
+    assert lt_train.main([*words.split(), *flags, "--savedir", str(folder), "--dbroot", str(corpus)]) == 0
     return folder / kind
 
 
@@ -55,7 +55,7 @@ def train(folder, corpus, kind):
 def run(tmp_path_factory):
     """Return a run of hits, two bars a phrase."""
     folder = tmp_path_factory.mktemp("runs")
-    return train(folder, drum_files(folder / "beats", 12, 4), "hits")
+    return train(folder, drum_files(folder / "beats", 12, 4), "hits", "--head", "boolean")
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +118,10 @@ def test_all_pieces_of_one_run(run, beats, tmp_path, capsys):
     assert first["tempo"] == pytest.approx(90, abs=1e-3)
     for part in (total, *content["files"].values()):
         assert tuple(name for name in part if name.startswith("phrase_")) == SECTIONS
-        assert {"accuracy", "exact", "hit_f1", "hit_f1_kick"} <= set(part["phrase_told"]) <= set(part["phrase_to_phrase"])
+        assert {"accuracy", "exact", "hit_f1"} <= set(part["phrase_told"]) <= set(part["phrase_to_phrase"])
         assert set(part["phrase_bound"]) == {"nll", "kl_phrase", "kl_a_phrase", "bound", "bound_5"}
         bound = {name: estimate["value"] for name, estimate in part["phrase_bound"].items()}
-        assert bound["bound"] == pytest.approx(bound["nll"] + bound["kl_phrase"]) and bound["bound_5"] <= bound["bound"]
+        assert bound["bound"] == pytest.approx(bound["nll"] + bound["kl_phrase"])
         assert bound["kl_a_phrase"] == pytest.approx(32 * bound["kl_phrase"])
     assert first["phrase_told"]["accuracy"]["low"] is None and first["phrase_told"]["accuracy"]["groups"] == 1
     assert total["phrase_bound"]["bound"]["low"] < total["phrase_bound"]["bound"]["high"]

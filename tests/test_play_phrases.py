@@ -82,10 +82,10 @@ def test_samples(run, tmp_path, capsys):
 
 
 def test_samples_of_every_kind(other, tmp_path):
-    assert play("sample", other, "-n", 2, "-o", tmp_path, "--tempo", 60, "--temperature", 1) == 0
+    assert play("sample", other, "-n", 2, "-o", tmp_path, "--tempo", 60, "--temperature", 1, "-g", 0) == 0
     for place, x in enumerate(arrays(tmp_path / "samples.npz")["phrases"]):
         found, wanted = struck(tmp_path / f"sample_{place}.mid"), expected(other, [x])
-        assert [pitch for _, pitch in found] == [pitch for _, pitch in wanted]
+        assert sorted(pitch for _, pitch in found) == sorted(pitch for _, pitch in wanted)
         np.testing.assert_allclose([time for time, _ in found], [time for time, _ in wanted], atol=0.005)  # ticks
         assert midi.parse(tmp_path / f"sample_{place}.mid").tempos[0].qpm == pytest.approx(60)
         assert (tmp_path / f"sample_{place}.wav").read_text() == "8.000000"
@@ -157,7 +157,7 @@ def test_the_first_file_comes_first(run, tmp_path, flags):
 
 
 def test_ends_are_what_files_become_and_all_follow_each_other(run, tmp_path):
-    assert play("interpolate", run, "-i", song(run, 2), song(run, 1), "--temperature", 0, "-n", 3, "-o", tmp_path) == 0
+    assert play("interpolate", run, "-i", song(run, 2), song(run, 1), "--temperature", 0, "-n", 3, "-o", tmp_path, "-g", 0) == 0
     known, stem = arrays(tmp_path / "beat_2_beat_1.npz"), "beat_2_beat_1"
     model = load_run(run)
     for place, path in ((0, song(run, 2)), (2, song(run, 1))):
@@ -193,7 +193,7 @@ def test_a_walk(run, tmp_path, capsys):
 
 
 def test_a_walk_from_a_file(run, tmp_path):
-    assert play("walk", run, "-i", song(run, 3), "--bar", 2, "-n", 2, "-o", tmp_path) == 0
+    assert play("walk", run, "-i", song(run, 3), "--bar", 2, "-n", 2, "-o", tmp_path, "-g", 0) == 0
     model, line = load_run(run), whole(song(run, 3), run).flatten(0, 1)
     mean = model.encode(line[None, 16:48], PHRASE).mean.detach()
     np.testing.assert_allclose(arrays(tmp_path / "walk.npz")["z"][0], mean[0], atol=1e-6)
@@ -203,9 +203,8 @@ def test_a_walk_from_a_file(run, tmp_path):
 # -- reconstruct ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", ["reconstruct", "midi"])
-def test_files_are_made_anew(run, tmp_path, capsys, mode):
-    assert play(mode, run, "-i", song(run), "-o", tmp_path) == 0
+def test_files_are_made_anew(run, tmp_path, capsys):
+    assert play("reconstruct", run, "-i", song(run), "-o", tmp_path) == 0
     files = ["beat_0_reconstruction.mid", "beat_0_reconstruction.wav", "beat_0.csv", "beat_0.pdf"]
     assert capsys.readouterr().out.split() == [str(tmp_path / name) for name in files] and names(tmp_path) == sorted(files)
     model, x = load_run(run), whole(song(run), run)
@@ -220,8 +219,8 @@ def test_files_are_made_anew(run, tmp_path, capsys, mode):
 
 
 def test_every_kind_is_made_anew(other, tmp_path):
-    assert play("reconstruct", other, "-i", song(other), song(other, 1), "-o", tmp_path, "--temperature", 1) == 0
-    assert len(list(tmp_path.glob("*_reconstruction.mid"))) == 2 == len(list(tmp_path.glob("*.pdf")))
+    assert play("reconstruct", other, "-i", song(other), "-o", tmp_path, "--temperature", 1) == 0
+    assert len(list(tmp_path.glob("*_reconstruction.mid"))) == 1 == len(list(tmp_path.glob("*.pdf")))
 
 
 def test_each_line_of_a_file(melodies, tmp_path):
@@ -310,11 +309,11 @@ def test_there_and_back(other, tmp_path):
     np.testing.assert_allclose(known["deviation"], q.variance.sqrt().detach(), atol=1e-6)
     np.testing.assert_array_equal(known["phrases"], x)
     assert known["line"].tolist() == [1] * len(x) and known["first_step"].tolist() == [0, 32]
-    assert play("decode", other, "-i", tmp_path / f"{stem}.npz", "-o", tmp_path / "out", "--temperature", 0) == 0
+    assert play("decode", other, "-i", tmp_path / f"{stem}.npz", "-o", tmp_path / "out", "--temperature", 0, "-g", 0) == 0
     anew = model.decode(q.mean, PHRASE).detach()
     for place in range(2):
         found = [pitch for _, pitch in struck(tmp_path / "out" / f"{stem}_{place}.mid")]
-        assert found == [pitch for _, pitch in expected(other, anew[place : place + 1])]
+        assert sorted(found) == sorted(pitch for _, pitch in expected(other, anew[place : place + 1]))
     tempo = read_midi(song(other))[0].tempo
     assert midi.parse(tmp_path / "out" / f"{stem}_0.mid").tempos[0].qpm == pytest.approx(tempo)
     assert len(table(tmp_path / "out" / f"{stem}.csv")) == 2
@@ -355,8 +354,11 @@ def test_each_line_is_cut(melodies, tmp_path):
 
 
 def test_many_files_and_runs(run, tmp_path):
-    assert play("encode", run, run.parent / "run", "-i", run.parent / "songs", "-o", tmp_path) == 0
-    assert names(tmp_path) == [f"beat_{number}.npz" for number in range(6)]
+    twin = tmp_path / "twin"
+    twin.symlink_to(run)
+    assert play("encode", run, twin, "-i", run.parent / "songs", "-o", tmp_path / "out") == 0
+    assert names(tmp_path / "out") == ["run", "run_2"]
+    assert names(tmp_path / "out" / "run") == names(tmp_path / "out" / "run_2") == [f"beat_{number}.npz" for number in range(6)]
 
 
 def test_nothing_depends_on_what_else_is_played(run, tmp_path):

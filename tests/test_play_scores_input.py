@@ -81,7 +81,7 @@ def test_samples(run, tmp_path, capsys, flags, message):
         (["-t", "0"], "argument -t/--frames: must be a whole number, 1 to 100000, not 0"),
         (["-t", "100001"], "must be a whole number, 1 to 100000, not 100001"),
         (["--seed_frames", "-1"], "argument --seed_frames: must be a whole number, 0 to 100000"),
-        (["-n", "0"], "argument -n/--n_generations: must be a whole number, 1 or more"),
+        (["-n", "0"], "argument -n/--n_generations/--num_outputs: must be a whole number, 1 or more"),
         (["--w", "soft"], "argument --w: invalid choice: 'soft'"),
         (["--transposition", "3"], "sample: takes no --transposition; lt_play.py sample --info says what it takes"),
         (["-d", "mf"], "sample: takes no --dynamics"),
@@ -179,8 +179,6 @@ def test_interpolation(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["-d", "mf"], "--dynamics mf: is for runs of sound"),
-        (["--griffinlim_iters", "9"], "--griffinlim_iters 9: is for runs of sound"),
         (["-t", "88"], "-t 88: transpose by less than the 88 keys"),
         (["-t", "-" + "9" * 50], "transpose by less"),
     ],
@@ -188,6 +186,12 @@ def test_interpolation(run, tmp_path, capsys):
 def test_pieces_made_anew(run, tmp_path, capsys, flags, message):
     told = refused(capsys, tmp_path / "out", "midi", run, "-i", song(run), *flags)
     assert message in told and str(song(run)) in told
+
+
+@pytest.mark.parametrize(("flag", "value"), [("dynamics", "mf"), ("griffinlim_iters", "9"), ("temperature", "1")])
+def test_flags_of_other_runs(run, tmp_path, capsys, flag, value):
+    told = refused(capsys, tmp_path / "out", "midi", run, "-i", song(run), f"--{flag}", value)
+    assert f"{run}: --{flag}: is for runs of another kind than this one, which has score, key" in told
 
 
 def test_tables_are_no_one_piece(run, tmp_path, capsys):
