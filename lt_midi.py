@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from models.run_folder import weights
+from models.run_folder import home, weights
 from utils import cli
 from utils.config import InputError
 from utils.inputs import distinct
@@ -114,8 +114,7 @@ def main(argv: list[str]) -> int:
 
 def output(run: Path, name: str, given: Path | None, several: bool) -> Path:
     """Return the folder of a run's results: as given, in the run's own, or beside a checkpoint that has none."""
-    home = run if run.is_dir() else run.with_name(f"{run.name}_played")
-    return (given / name if several else given) if given else home / "midi_evaluation"
+    return (given / name if several else given) if given else home(run) / "midi_evaluation"
 
 
 def reads(run: Path) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.play_flags import add_flags, whole
 from models.play_modes import EXAMPLES, MODES, Mode, Way
-from models.run_folder import weights
+from models.run_folder import home, weights
 from utils import cli
 from utils.config import InputError
 from utils.inputs import distinct, found
@@ -104,8 +104,7 @@ def main(argv: list[str]) -> int:
     with torch.no_grad():
         for run, folder in zip(runs, distinct([run.resolve().name for run in runs]), strict=True):
             shared = args.output and (args.output / folder if len(runs) > 1 else args.output)
-            home = run if run.is_dir() else run.with_name(f"{run.name}_played")
-            attempts(perform, mode, run, shared or home / name, files, args, attempts)
+            attempts(perform, mode, run, shared or home(run) / name, files, args, attempts)
     return attempts.code
 
 

@@ -5,6 +5,7 @@ Structure in Music", ICML 2018. A step is a sixteenth. A phrase without what is 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from data.drums import DRUMS, EVEN, FIRST, LAST, MAPS, unpacked
 from data.melody import NOTES, Melody
 from data.phrases import BAR
+from data.remi_tokens import Heard, heard
 from data.representations import Facet
 from data.sequences import QUARTER
 
@@ -113,7 +115,38 @@ OF_MELODY: dict[str, Attribute] = {  # of tokens (N, T)
 }
 
 
-def _after(read: Callable[[Tensor], Tensor], attributes: dict[str, Attribute], prefix: str = "") -> dict[str, Attribute]:
+def _by_phrase(notes: Heard, values: Tensor) -> Tensor:
+    """Return the sum over the notes (M,) of each phrase, (N,)."""
+    return torch.zeros(len(notes.bars), dtype=torch.float64, device=values.device).index_add(0, notes.phrase, values.double())
+
+
+def _number(notes: Heard) -> Tensor:
+    """Return how many notes phrases have, (N,)."""
+    return notes.phrase.bincount(minlength=len(notes.bars)).double()
+
+
+def _mean_note(read: Callable[[Heard], Tensor]) -> Callable[[Heard], Tensor]:
+    """Return the mean over the notes of a phrase of what `read` tells of each."""
+    return lambda notes: _ratio(_by_phrase(notes, read(notes)), _number(notes))
+
+
+def _begun_together(notes: Heard) -> Tensor:
+    """Return how many notes begin at once, on average over the times at which some do."""
+    last = notes.onset.max() + 1 if len(notes.onset) else 1
+    when = (notes.phrase * last + notes.onset).unique()
+    return _ratio(_number(notes), (when // last).bincount(minlength=len(notes.bars)))
+
+
+OF_NOTES: dict[str, Callable[[Heard], Tensor]] = {
+    "c_diatonic": _mean_note(lambda notes: torch.isin(notes.pitch % 12, torch.tensor(C_MAJOR, device=notes.pitch.device))),
+    "note_density": lambda notes: _number(notes) / (BAR * notes.bars),  # notes a step, of the bars that are begun
+    "notes_at_once": _begun_together,
+    "mean_velocity": _mean_note(lambda notes: notes.velocity),  # MIDI, 0-127
+    "mean_duration": _mean_note(lambda notes: notes.duration),  # steps
+}
+
+
+def _after(read: Callable[[Tensor], Any], attributes: dict[str, Callable[[Any], Tensor]], prefix: str = "") -> dict[str, Attribute]:
     """Return attributes of what `read` makes of phrases."""
     return {prefix + name: lambda x, attribute=attribute: attribute(read(x)) for name, attribute in attributes.items()}
 
@@ -130,6 +163,7 @@ ATTRIBUTES: dict[str, dict[str, Attribute]] = {
         **_after(lambda x: x[..., 0], OF_MELODY, "melody_"),
         **_after(lambda x: unpacked(x[..., 2]), OF_HITS, "drums_"),
     },
+    "remi": _after(heard, OF_NOTES),
 }
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from data.attributes import HITS
 from data.drums import DRUMS, EVEN
+from data.phrase_kinds import GRID
 from data.phrase_statistics import packed
 from data.phrases import BAR
 from data.trio import PARTS
@@ -40,10 +41,16 @@ KNOWN: dict[str, Place] = {
 }
 COPY = "bar_before"
 BASELINES = (*KNOWN, COPY)
+ANYWHERE = ("most_frequent", "previous")  # of tokens that have no place in a bar
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """Return the baselines that there are of phrases of a kind."""
+    return BASELINES if kind in GRID else ANYWHERE
 
 
 def fit(name: str, kind: str, train: Tensor) -> Predict:
-    """Return the baseline `name`, of `BASELINES`, of phrases (M, T, ...) of a kind, a key of `phrase_kinds.KINDS`; M is 1 or more.
+    """Return the baseline `name`, one of `names(kind)`, of phrases (M, T, ...) of a kind of `phrase_kinds.KINDS`; M is 1 or more.
 
     Of steps with one token, and of hits, the most frequent of all that is known is guessed, or where that never was in training,
     of the position; ``bar_before`` repeats the step a bar before, in the first bar it guesses by position. Parts of a trio are
@@ -137,4 +144,5 @@ FITS: dict[str, Callable[[str, Tensor], Predict]] = {
     "all_hits": _fit_hits,
     "groove": _fit_groove,
     "trio": _fit_trio,
+    "remi": _fit_tokens,
 }

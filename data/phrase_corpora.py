@@ -176,7 +176,7 @@ def _report(root: Path, count: int, phrase: Phrase, reasons: Mapping[str, Sequen
     if not reasons:
         return
     (first, why), others = next(iter(reasons.items())), len(reasons) - 1
-    kind = f"no {type(phrase).__name__.lower()} of {bars(phrase.steps)}"
+    kind = f"no {type(phrase).__name__.lower()} of {bars(phrase.span)}"
     if count == 1:
         raise InputError(f"{root}: {kind}: {'; '.join(why)}")
     tally = Counter(reason for each in reasons.values() for reason in each).most_common()
@@ -220,7 +220,7 @@ def _made(stretches: Sequence[Stretch], phrase: Phrase, name: str, path: Path, s
         found_lines, why = phrase.lines(notes)
         lines += [(line, known, notes.tempo) for line in found_lines]
         reasons += why
-    long = [(line, known, tempo) for line, known, tempo in lines if len(line) >= phrase.steps]
+    long = [(part, known, tempo) for line, known, tempo in lines for part in phrase.parts(line)]
     if not long:
         return Made(name, None, reasons or ["no notes"])
     identity = identity_of([line for line, _, _ in lines], phrase)  # shorter lines, too: the same whatever the length of phrases
@@ -232,7 +232,7 @@ def _made(stretches: Sequence[Stretch], phrase: Phrase, name: str, path: Path, s
 def identity_of(lines: Sequence[np.ndarray], phrase: Phrase) -> str:
     """Hash what lines play, with the lowest pitch of instruments moved to 0, so that transposed copies fall in one split."""
     digest = hashlib.blake2b(digest_size=16)
-    parts = [phrase.notes(line) for line in lines]
+    parts = [phrase.of_line(line) for line in lines]
     drums = [np.array([track.drum for track in part.tracks], bool)[part.track] for part in parts]
     lowest = min((int(part.pitch[~drum].min()) for part, drum in zip(parts, drums, strict=True) if not drum.all()), default=0)
     for part, drum, line in zip(parts, drums, lines, strict=True):

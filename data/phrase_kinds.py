@@ -7,9 +7,10 @@ from data.drums import Drums, Hits
 from data.groove import Groove
 from data.melody import Melody
 from data.phrases import Phrase
+from data.remi import Remi
 from data.trio import Trio
 
-KINDS: dict[str, Callable[..., Phrase]] = {  # each takes the steps of a phrase first
+GRID: dict[str, Callable[..., Phrase]] = {  # each takes the steps of a phrase first, a sixteenth each
     "melody": Melody,
     "drums": Drums,
     "hits": Hits,
@@ -17,3 +18,4 @@ KINDS: dict[str, Callable[..., Phrase]] = {  # each takes the steps of a phrase 
     "groove": Groove,
     "trio": Trio,
 }
+KINDS = GRID | {"remi": Remi}  # which takes tokens

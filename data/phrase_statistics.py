@@ -1,6 +1,6 @@
 """Statistics of sets of phrases: what is in them, how alike and how new they are, and how they change along a path.
 
-Phrases are tokens (N, T), a step a sixteenth; of a groove or of the hits of drums, `tokens` makes them.
+Phrases are tokens (N, T), a step a sixteenth, or REMI's; of a groove or of the hits of drums, `tokens` makes them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +14,7 @@ from data.drums import DRUMS, TOKENS, unpacked
 from data.melody import NOTES, Melody
 from data.notes import PITCH_CLASSES
 from data.phrases import BAR
+from data.remi_tokens import heard, vocabulary
 from data.trio import PARTS, Trio
 from utils.distributions import jensen_shannon
 
@@ -93,11 +94,24 @@ def _of_trio(x: Tensor) -> dict[str, Histogram]:
     return {f"{part} {name}": histogram for part, found in parts.items() for name, histogram in found.items()}
 
 
+def _of_notes(x: Tensor) -> dict[str, Histogram]:
+    notes = heard(x)
+    number = notes.phrase.bincount(minlength=len(x))
+    return {
+        "notes a bar": _counted(number // notes.bars, [*map(str, range(24)), "24+"]),
+        "pitch class": _counted(notes.pitch % 12, FROM_C),
+        "onset position": _counted(notes.onset % BAR, [str(step + 1) for step in range(BAR)]),
+        "duration": _counted(notes.duration - 1, [*map(str, range(1, BAR)), f"{BAR}+"]),  # steps
+        "velocity": _counted(notes.velocity // 16, [str(16 * n) for n in range(8)]),
+    }
+
+
 HISTOGRAMS: dict[str, Callable[[Tensor], dict[str, Histogram]]] = {
     "melody": _of_melody,
     **{kind: lambda x, read=read: _of_hits(read(x)) for kind, read in HITS.items()},
     "groove": _of_groove,
     "trio": _of_trio,
+    "remi": _of_notes,
 }
 
 
@@ -186,6 +200,8 @@ def tokens(kind: str, x: Tensor) -> dict[str, tuple[Tensor, int]]:
         return {part: (x[..., place], size) for place, (part, size) in enumerate(zip(PARTS, Trio(BAR).widths, strict=True))}
     if kind == "melody":
         return {kind: (x, Melody(BAR).tokens)}
+    if kind == "remi":
+        return {kind: (x, len(vocabulary().types))}
     return {kind: (packed(hits_of(kind, x)), TOKENS)}
 
 

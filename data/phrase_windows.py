@@ -86,7 +86,7 @@ class PhraseWindows:
         """Yield up to `number` pieces, drawn at random: of each the windows that follow without overlapping."""
         order = torch.randperm(len(self.pieces), generator=random).tolist()
         for place in itertools.islice(order, number):
-            whole = replace(self, pieces=self.pieces[place : place + 1], hop=self.phrase.steps, transpose=0)
+            whole = replace(self, pieces=self.pieces[place : place + 1], hop=self.phrase.span, transpose=0)
             batch = whole.batch(torch.arange(len(whole)), random)
             yield batch | {
                 name: torch.full_like(batch[name], number) for name, number in (("item", place), ("group", self._group[place]))
@@ -114,7 +114,7 @@ class PhraseWindows:
         """Yield line, first step and content of the windows of a piece."""
         seen = set()
         for place, line in enumerate(piece.lines):
-            for first in range(0, len(line) - self.phrase.steps + 1, self.hop):
+            for first in range(0, len(line) - self.phrase.span + 1, self.hop):
                 window = self.phrase.window(line, first)
                 mark = window.tobytes()
                 if window.any() and mark not in seen:  # all zeros are silence in every kind of phrase

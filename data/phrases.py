@@ -37,7 +37,7 @@ class StepNotes(NamedTuple):
 
 @dataclass(frozen=True)
 class Phrase(Representation):
-    """Write some bars of music as `steps` tokens or frames (T, ...), each a sixteenth long.
+    """Write some bars of music as `steps` tokens or frames (T, ...), each a sixteenth long where a kind does not say otherwise.
 
     Parameters
     ----------
@@ -47,9 +47,14 @@ class Phrase(Representation):
     steps: int
 
     @property
+    def span(self) -> int:
+        """Return how long a phrase lasts, in sixteenths."""
+        return self.steps
+
+    @property
     def frame_rate(self) -> float:
         """Return the phrases a second, one after another, at 120 quarters a minute."""
-        return QUARTER * TEMPO / 60 / self.steps
+        return QUARTER * TEMPO / 60 / self.span
 
     @property
     def depth(self) -> int:
@@ -82,9 +87,17 @@ class Phrase(Representation):
         """Return the lines (L, ...) of whole bars that a stretch of music holds, and in words why some of it gives no phrase."""
         raise NotImplementedError
 
+    def of_line(self, line: np.ndarray) -> StepNotes:
+        """Return what is heard of a line (L, ...); times are in sixteenths."""
+        return self.notes(line)
+
+    def parts(self, line: np.ndarray) -> list[np.ndarray]:
+        """Return the parts of a line (L, ...) of which every phrase that begins at a bar can be written: where long enough, all."""
+        return [line] if len(line) >= self.span else []
+
     def window(self, line: np.ndarray, first: int) -> np.ndarray:
-        """Return the phrase (T, ...) of a line (L, ...) that starts at the step `first`."""
-        return line[first : first + self.steps]
+        """Return the phrase (T, ...) of a line (L, ...), a row a sixteenth, that starts at the sixteenth `first`."""
+        return line[first : first + self.span]
 
     def notes(self, x: np.ndarray) -> StepNotes:
         """Return what is heard of a phrase (T, ...)."""

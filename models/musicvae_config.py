@@ -19,20 +19,22 @@ if TYPE_CHECKING:
 PHRASES, MODEL, LOSSES, LEARNING = "phrases", "model", "losses", "learning rate and what is told in training"
 BAR = 16  # steps
 GROOVE = "groove"  # the corpus that is fetched by this name
-KINDS = ("melody", "drums", "hits", "all_hits", "groove", "trio")
+KINDS = ("melody", "drums", "hits", "all_hits", "groove", "trio", "remi")
 TRANSFORMS = ("none", "humanize", "tap", "fixed_velocity", "tap_fixed_velocity", "add_closed_hh")
 SCHEDULES = ("none", "constant", "exponential", "inverse_sigmoid")
 CONDUCTED = ("zeros", "learned", "learned_per_step")
 ONLY = {  # options of some kinds of phrases
-    **dict.fromkeys(("voices", "programs", "lowest", "highest", "skip_polyphony"), ("melody",)),
+    **dict.fromkeys(("lowest", "highest", "skip_polyphony"), ("melody",)),
+    **dict.fromkeys(("voices", "programs"), ("melody", "remi")),
     **dict.fromkeys(("transform", "struck_only"), ("groove",)),
-    "transpose": ("melody", "trio"),
+    "transpose": ("melody", "trio", "remi"),
     "note_dropout": ("drums", "hits", "all_hits", "groove"),
     "drum_map": ("drums", "hits", "groove", "trio"),
     "head": ("hits", "all_hits"),
+    "tokens": ("remi",),
 }
 WIDEST, LONGEST = 16384, 256  # of layers; bars of a phrase
-MOST_TRANSPOSED = 24
+MOST_TRANSPOSED, MOST_TOKENS = 24, 1024  # semitones; tokens a bar
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,14 @@ class Config(TrainConfig):
     workers: int = derived(int)  # none: reading takes seconds
     pretrained: str = option("", "checkpoint of Magenta's to start from, of TensorFlow or magenta.js; it decides the sizes", DATA)
 
-    kind: str = option("melody", "what phrases are of", PHRASES, KINDS)
+    kind: str = option("melody", "what phrases are of; remi: notes of all instruments as tokens of miditok's", PHRASES, KINDS)
     bars: int = option(2, "bars of a phrase", PHRASES, minimum=1)
     hop: int = option(
         BAR, "steps, sixteenths, from one phrase of training to the next; all others begin at bars", PHRASES, minimum=1
     )
-    transpose: int = option(0, "semitones that melodies of training are moved up or down at random, at most", PHRASES, minimum=0)
+    transpose: int = option(0, "semitones that pitches of training are moved up or down at random, at most", PHRASES, minimum=0)
     voices: tuple[int, ...] = option((), "of tables of voices, counted from the top; none takes all", PHRASES, minimum=1)
-    programs: tuple[int, ...] = option((0, 127), "first and last General MIDI program of melodies", PHRASES, minimum=0)
+    programs: tuple[int, ...] = option((0, 127), "first and last General MIDI program that is read", PHRASES, minimum=0)
     lowest: int = option(21, "lowest MIDI pitch of a melody", PHRASES, minimum=0)
     highest: int = option(108, "highest MIDI pitch of a melody", PHRASES, minimum=0)
     skip_polyphony: bool = option(False, "leave out tracks with notes that begin together, instead of taking the highest", PHRASES)
@@ -71,6 +73,7 @@ class Config(TrainConfig):
     transform: str = option(
         "none", "of grooves: what the encoder is not told, so that the decoder makes it up", PHRASES, TRANSFORMS
     )
+    tokens: int = option(64, "of remi: tokens a bar, on average; phrases that take more are left out", PHRASES, minimum=8)
     note_dropout: float = option(0.0, "share of hits that the encoder is not told in training, at most", PHRASES, minimum=0)
 
     epochs: int = option(200, "passes over the training split", TRAINING, minimum=1, also=("num_epochs",))
@@ -116,7 +119,7 @@ class Config(TrainConfig):
         """
         super().validate()
         limits = {"bars": LONGEST, "transpose": MOST_TRANSPOSED, "latent_dim": WIDEST, "hop": LONGEST * BAR, "highest": 127}
-        limits |= {"lr_decay": 1, "note_dropout": 1}
+        limits |= {"lr_decay": 1, "note_dropout": 1, "tokens": MOST_TOKENS}
         for name, most in limits.items():
             if getattr(self, name) > most:
                 raise InputError(f"--{name} {getattr(self, name)}: must be {most} or less")
@@ -127,10 +130,8 @@ class Config(TrainConfig):
             if not getattr(self, name):
                 raise InputError(f"--{name}: give the size of a layer, or of several")
         for name in ("levels", "encoder_levels"):
-            if (given := getattr(self, name)) and (len(given) < 2 or math.prod(given) != self.bars * BAR):
-                raise InputError(
-                    f"--{name} {' '.join(map(str, given))}: must be two or more whose product is {self.bars * BAR} steps"
-                )
+            if (given := getattr(self, name)) and (len(given) < 2 or math.prod(given) != self.steps):
+                raise InputError(f"--{name} {' '.join(map(str, given))}: must be two or more whose product is {self.steps} steps")
         for name in ("dropout", "beta_rate"):
             if getattr(self, name) >= 1:
                 raise InputError(f"--{name} {getattr(self, name):g}: must be less than 1")
@@ -142,6 +143,8 @@ class Config(TrainConfig):
         """Raise an InputError for options of other kinds of phrases than the run's."""
         if len(self.programs) != 2 or not 0 <= self.programs[0] <= self.programs[1] <= 127:
             raise InputError("--programs: takes the first and the last, of 0 to 127")
+        if self.kind == "remi" and self.hop % BAR:
+            raise InputError(f"--hop {self.hop}: phrases of remi begin at bars: give {BAR}, or a multiple of it")
         if self.lowest >= self.highest:
             raise InputError(f"--lowest {self.lowest}: must be below --highest {self.highest}")
         given = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
@@ -173,8 +176,8 @@ class Config(TrainConfig):
 
     @property
     def steps(self) -> int:
-        """Return the steps of a phrase."""
-        return self.bars * BAR
+        """Return the steps of a phrase: sixteenths, or tokens."""
+        return self.bars * (self.tokens if self.kind == "remi" else BAR)
 
     def phrase(self) -> "Phrase":
         """Return how phrases are read and written."""
@@ -185,8 +188,8 @@ class Config(TrainConfig):
     def _options(self) -> Mapping[str, Any]:
         """Return what else decides the representation of this kind of phrases."""
         melody = {"lowest": self.lowest, "highest": self.highest, "programs": self.programs, "skip_polyphony": self.skip_polyphony}
-        drums = {"kit": self.drum_map}
-        return {"melody": melody, "trio": drums, "groove": drums | {"transform": self.transform}}.get(self.kind, drums)
+        drums, notes = {"kit": self.drum_map}, {"tokens": self.tokens, "programs": self.programs}
+        return {"melody": melody, "remi": notes, "groove": drums | {"transform": self.transform}}.get(self.kind, drums)
 
     def corpus(self) -> "PhraseCorpus":
         """Return the pieces, with some to validate and to test on.
@@ -248,7 +251,7 @@ def _root(dbroot: str, cache: str, kind: str) -> Path:
         raise InputError(
             "--dbroot: give a folder of MIDI files with a melody, a bass and drums; no corpus of trios is there by itself"
         )
-    return default_voices(cache_folder(cache)) if kind == "melody" and not dbroot else fetch(cache_folder(cache))
+    return default_voices(cache_folder(cache)) if kind in ("melody", "remi") and not dbroot else fetch(cache_folder(cache))
 
 
 @functools.lru_cache(maxsize=2)

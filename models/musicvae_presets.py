@@ -49,7 +49,8 @@ CORE = {
     "beta_steps": 1000,
 }
 HITS = {"kind": "hits", "head": "boolean", **CORE}
-LONG_HITS = {**HITS, "bars": 16, "hop": 16, "batch_size": 32, "num_steps": 3000, "free_bits": 256.0}
+LONG_CORE = {"bars": 16, "hop": 16, "batch_size": 16, "num_steps": 6000, "encoder_size": (128,), "decoder_size": (128,)}
+LONG_HITS = {**HITS, **LONG_CORE, "free_bits": 256.0}
 VOICES = {"kind": "melody", "transpose": 5, **CORE, "free_bits": 16.0}
 PERFORMED = {"kind": "groove", "note_dropout": 0.2, **CORE}
 
@@ -61,7 +62,7 @@ OURS: dict[str, Preset] = {
     "humanize_2bar": {**PERFORMED, "transform": "humanize"},
     "tap_2bar": {**PERFORMED, "transform": "tap"},
     "chorales_2bar": VOICES,
-    "chorales_16bar": {**VOICES, "bars": 16, "levels": (16, 16), "batch_size": 32, "num_steps": 3000, "free_bits": 64.0},
+    "chorales_16bar": {**VOICES, **LONG_CORE, "levels": (16, 16), "free_bits": 64.0},
     "tiny": {
         "encoder_size": (32,),
         "decoder_size": (32,),

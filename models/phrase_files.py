@@ -61,8 +61,8 @@ def whole_lines(model: PhraseModel, piece: PhrasePiece) -> Iterator[Line]:
     """Yield the lines of a piece in phrases that follow each other; behind the end of the last there is silence."""
     phrase: Phrase = model.representations[PHRASE]
     for number, line in enumerate(piece.lines, 1):
-        filled = np.concatenate([line, np.zeros((-len(line) % phrase.steps, *line.shape[1:]), line.dtype)])
-        first = np.arange(0, len(filled), phrase.steps)
+        filled = np.concatenate([line, np.zeros((-len(line) % phrase.span, *line.shape[1:]), line.dtype)])
+        first = np.arange(0, len(filled), phrase.span)
         yield Line(piece, number, first, _tensor(model, [phrase.window(filled, place) for place in first]))
 
 
@@ -70,7 +70,7 @@ def every_phrase(model: PhraseModel, piece: PhrasePiece) -> Iterator[Line]:
     """Yield the lines of a piece in all phrases that begin at a bar."""
     phrase: Phrase = model.representations[PHRASE]
     for number, line in enumerate(piece.lines, 1):
-        first = np.arange(0, len(line) - phrase.steps + 1, BAR)
+        first = np.arange(0, len(line) - phrase.span + 1, BAR)
         yield Line(piece, number, first, _tensor(model, [phrase.window(line, place) for place in first]))
 
 
@@ -85,8 +85,8 @@ def phrase_at(model: PhraseModel, path: str | Path, line: int, bar: int) -> Line
     if line > len(piece.lines):
         raise InputError(f"{path}: --line {line}: it has {len(piece.lines)}")
     whole, first = piece.lines[line - 1], (bar - 1) * BAR
-    if first + phrase.steps > len(whole):
-        last = (len(whole) - phrase.steps) // BAR + 1
+    if first + phrase.span > len(whole):
+        last = (len(whole) - phrase.span) // BAR + 1
         raise InputError(f"{path}: --bar {bar}: of line {line}, phrases begin at bars 1 to {last}")
     return Line(piece, line, np.array([first]), _tensor(model, [phrase.window(whole, first)]))
 
@@ -123,7 +123,7 @@ def chained(phrase: Phrase, x: Sequence[np.ndarray]) -> StepNotes:
     parts = [phrase.notes(one) for one in x]
     columns = [np.concatenate([getattr(part, name) for part in parts]) for name in ("pitch", "velocity", "track")]
     onset, offset = (
-        np.concatenate([getattr(part, name) + place * phrase.steps for place, part in enumerate(parts)])
+        np.concatenate([getattr(part, name) + place * phrase.span for place, part in enumerate(parts)])
         for name in ("onset", "offset")
     )
     return StepNotes(onset, offset, *columns, parts[0].tracks)
@@ -134,7 +134,7 @@ def write_phrases(target: Path, phrase: Phrase, x: Tensor, tempo: float) -> list
     notes = chained(phrase, x.cpu().numpy())
     files = named(target, *SOUNDS)
     phrases.write(files[0], notes, tempo)
-    save_notes(files[1], phrases.to_notes(notes, tempo), len(x) * phrase.steps * 60 / tempo / QUARTER, RATE)
+    save_notes(files[1], phrases.to_notes(notes, tempo), len(x) * phrase.span * 60 / tempo / QUARTER, RATE)
     return [str(path) for path in files]
 
 

@@ -106,7 +106,7 @@ def score(model: PhraseModel, pieces: Sequence[PhrasePiece], draws: int, seed: i
                 whole = torch.cat([one[section, name] for one in several]).double().cpu()
                 scores.setdefault(section, {})[name] = whole
         rebuilt = torch.cat(made).cpu().split([len(line.x) for line in lines])
-        yield Phrased(piece, phrase, lines, rebuilt, _steps(piece, lines, phrase.steps), scores)
+        yield Phrased(piece, phrase, lines, rebuilt, _steps(piece, lines, phrase.span), scores)
 
 
 def _steps(piece: PhrasePiece, lines: Sequence[Line], length: int) -> Tensor:

@@ -38,12 +38,12 @@ COLUMNS = {  # of the table on stdout -> number of a summary; {} is how many dra
 def draw(one: Phrased, path: Path) -> None:
     """Draw the first phrases of a piece, those that follow each other in one panel, each above what the model makes of them."""
     phrase, panels, left = one.phrase, [], DRAWN
-    several = -(-WIDE // phrase.steps)  # in a panel
+    several = -(-WIDE // phrase.span)  # in a panel
     for line, rebuilt in zip(one.lines, one.rebuilt, strict=True):
         x, y = line.x[:left].cpu().split(several), rebuilt[:left].split(several)
         for place, pair in enumerate(zip(x, y, strict=True)):
-            first = place * several * phrase.steps // BAR + 1
-            last = first + len(pair[0]) * phrase.steps // BAR - 1
+            first = place * several * phrase.span // BAR + 1
+            last = first + len(pair[0]) * phrase.span // BAR - 1
             name = one.piece.name + (f", line {line.number}" if len(one.lines) > 1 else "")
             titles = (f"{name}, bar{'s' * (last > first)} {first}{f'-{last}' * (last > first)}", "reconstruction")
             panels += [(title, _cells(phrase, part), phrase.rows) for title, part in zip(titles, pair, strict=True)]
@@ -51,12 +51,12 @@ def draw(one: Phrased, path: Path) -> None:
         if not left:
             break
     make_folder(path.parent)
-    phrase_figures.phrases(panels, [path], several * phrase.steps)
+    phrase_figures.phrases(panels, [path], several * phrase.span)
 
 
 def _cells(phrase: Phrase, x: Sequence[Tensor]) -> list[Cell]:
     """Return what sounds in phrases (T, ...) that follow each other."""
-    each = [(place * phrase.steps, phrase.cells(part.numpy())) for place, part in enumerate(x)]
+    each = [(place * phrase.span, phrase.cells(part.numpy())) for place, part in enumerate(x)]
     return [(row, start + first, end + first, strength) for first, cells in each for row, start, end, strength in cells]
 
 
@@ -69,7 +69,7 @@ def resynthesise(one: Phrased, path: Path) -> None:
     """
     x = torch.cat(one.rebuilt)
     try:
-        tempo = tempo_of(None, one.piece, len(x) * one.phrase.steps)
+        tempo = tempo_of(None, one.piece, len(x) * one.phrase.span)
         make_folder(path.parent)
         write_phrases(path, one.phrase, x, tempo)
     except InputError as error:

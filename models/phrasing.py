@@ -19,6 +19,7 @@ from data.attributes import hits_of, measure
 from data.drums import DRUMS
 from data.melody import NOTES
 from data.ngrams import NGram
+from data.phrase_kinds import GRID
 from data.phrase_statistics import Histogram
 from data.phrase_windows import PhraseWindows
 from data.phrases import BAR, Phrase
@@ -125,7 +126,7 @@ def examine(
         found.metrics[own]["phrase_bound"] = bits | {"kl_a_phrase": _scaled(bits["kl_phrase"], x.shape[1])}
     known = None if train is None else Trained.of(model.config.kind, train, seed)
     if known:
-        for name in phrase_baselines.BASELINES:
+        for name in phrase_baselines.names(model.config.kind):
             guess = phrase_baselines.fit(name, model.config.kind, known.x)
             found.metrics[name] = {"phrase_told": _compared(model, x, guess(x), group, seed)}
     found.metrics[own]["phrase_latents"] = _latents(observed, seed)
@@ -165,7 +166,7 @@ def _remade(model: PhraseModel, x: Tensor, group: Tensor, seed: int) -> dict[str
     free = in_parts(lambda part: model.decode(model.encode(part, PHRASE).mean, PHRASE), model, x)
     named = {"phrase_told": told, "phrase_drawn": drawn}
     found = {name: _compared(model, x, estimate_, group, seed) for name, estimate_ in named.items()}
-    return found | {"phrase_events": _events(model.config.kind, x, free, group, seed)}
+    return found | {"phrase_events": _events(model, x, free, group, seed)}
 
 
 def _compared(model: PhraseModel, x: Tensor, y: Tensor, group: Tensor, seed: int) -> dict[str, Estimate]:
@@ -173,9 +174,10 @@ def _compared(model: PhraseModel, x: Tensor, y: Tensor, group: Tensor, seed: int
     return {name: estimate(Scores(values, group), seed) for name, values in scores.items()}
 
 
-def _events(kind: str, x: Tensor, y: Tensor, group: Tensor, seed: int) -> dict[str, Estimate]:
+def _events(model: PhraseModel, x: Tensor, y: Tensor, group: Tensor, seed: int) -> dict[str, Estimate]:
     """Return F1 of the hits of each drum, or of notes, over all phrases together: of sums, no mean of phrases' own."""
-    true, named = _struck(kind, x), _struck(kind, y)
+    phrase, kind = model.representations[PHRASE], model.config.kind
+    true, named = _struck(phrase, kind, x), _struck(phrase, kind, y)
     result = {}
     for name in true:
         both, all_ = (true[name] & named[name]).flatten(1).sum(1), true[name].flatten(1).sum(1) + named[name].flatten(1).sum(1)
@@ -185,13 +187,16 @@ def _events(kind: str, x: Tensor, y: Tensor, group: Tensor, seed: int) -> dict[s
     return result | ({"hit_f1_macro": _single(float(np.mean(drums)), len(x))} if drums else {})
 
 
-def _struck(kind: str, x: Tensor) -> dict[str, Tensor]:
+def _struck(phrase: Phrase, kind: str, x: Tensor) -> dict[str, Tensor]:
     """Return by name what begins where in phrases, (N, T, ...) bool."""
     if kind == "trio":
-        return {"melody": x[..., 0] >= NOTES, "bass": x[..., 1] >= NOTES} | _struck("drums", x[..., 2])
+        return {"melody": x[..., 0] >= NOTES, "bass": x[..., 1] >= NOTES} | _struck(phrase, "drums", x[..., 2])
     if kind == "melody":
         pitch = torch.nn.functional.one_hot((x - NOTES + 1).clamp_min(0))
         return {"onset_f1": x >= NOTES, "note_f1": pitch[..., 1:] > 0}
+    if kind == "remi":
+        notes = phrase.grid(x)
+        return {"onset_f1": notes.any(2), "note_f1": notes}
     hits = hits_of(kind, x)
     return {"hit_f1": hits} | {f"hit_f1_{name}": hits[..., i] for i, name in enumerate(DRUMS)}
 
@@ -250,7 +255,7 @@ def _sampled(kind: str, x: Tensor, group: Tensor, known: Trained | None, seed: i
     tokens = statistics.tokens(kind, x)
     whole = torch.stack([part for part, _ in tokens.values()], -1)
     result = {name: estimate(Scores(values, group), seed) for name, values in measure(kind, x).items()}
-    if x.shape[1] > BAR:
+    if x.shape[1] > BAR and kind in GRID:
         result["as_the_bar_before"] = estimate(Scores(statistics.self_similarity(next(iter(tokens.values()))[0]), group), seed)
     result["distinct"] = _single(statistics.distinct(whole), len(x))
     if known:

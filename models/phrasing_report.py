@@ -61,7 +61,7 @@ def draw(found: Phrases, phrase: Phrase, files: Callable[[str], list[Path]]) -> 
 
 
 def _panels(phrase: Phrase, titled: list[tuple[str, Tensor]], paths: list[Path]) -> None:
-    phrase_figures.phrases([(title, phrase.cells(x.numpy()), phrase.rows) for title, x in titled], paths, phrase.steps)
+    phrase_figures.phrases([(title, phrase.cells(x.numpy()), phrase.rows) for title, x in titled], paths, phrase.span)
 
 
 def section(found: Phrases, drawn: Mapping[str, Path]) -> Section:

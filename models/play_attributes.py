@@ -38,7 +38,7 @@ class Start(NamedTuple):
 def attribute(player: Player, folder: Path, args: Namespace) -> list[str]:
     """Write phrases of the prior, or of files, with attributes added in several strengths."""
     model, names = player.model, _names(player.model, args.attribute)
-    number, steps = len(args.input) or args.n_generations, len(args.strength) * player.representation(PHRASE).steps
+    number, steps = len(args.input) or args.n_generations, len(args.strength) * player.representation(PHRASE).span
     check_length(number * len(names) * steps, "-n, --attribute or --strength")
     starts = _starts(model, args, steps)
     targets = [folder / f"{start.name}_{name}" for start in starts for name in names]

@@ -27,7 +27,7 @@ def reconstruct(player: Player, path: Path, target: Path, args: Namespace) -> li
     model = player.model
     lines = {named(target, line.suffix)[0]: line for line in whole_lines(model, piece_in(model, path))}
     check_free(args.input, [file for out in lines for file in named(out, *ANEW, *TABLE)], path)
-    tempos = [tempo_of(args.tempo, line.piece, len(line.x) * model.representations[PHRASE].steps) for line in lines.values()]
+    tempos = [tempo_of(args.tempo, line.piece, len(line.x) * model.representations[PHRASE].span) for line in lines.values()]
     return [
         name for (out, line), tempo in zip(lines.items(), tempos, strict=True) for name in _anew(player, line, out, tempo, args)
     ]
@@ -92,7 +92,7 @@ def encode(player: Player, path: Path, target: Path, args: Namespace) -> list[st
 
 def decode(player: Player, path: Path, target: Path, args: Namespace) -> list[str]:
     """Write the phrases that latents in a file stand for."""
-    model, steps = player.model, player.representation(PHRASE).steps
+    model, steps = player.model, player.representation(PHRASE).span
     latents, told = read_latents(path, model)
     check_length(len(latents) * steps, "latents")
     tempo = tempo_of(args.tempo or told, None, steps)
@@ -107,7 +107,7 @@ def extract(player: Player, path: Path, target: Path, args: Namespace) -> list[s
     """Write every phrase of a file that begins at a bar and is not silent, so that one can be chosen."""
     model, phrase = player.model, player.representation(PHRASE)
     piece = piece_in(model, path)
-    tempo = tempo_of(None, piece, phrase.steps)
+    tempo = tempo_of(None, piece, phrase.span)
     found: dict[str, Tensor] = {}
     for line in every_phrase(model, piece):
         bars = (line.first // BAR + 1).tolist()

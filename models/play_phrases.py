@@ -47,7 +47,7 @@ def draw(path: Path, model: PhraseModel, titled: Sequence[tuple[str, Tensor]], m
     """Draw phrases with titles, `most` beside each other; return the name of the file."""
     phrase = model.representations[PHRASE]
     panels = [(title, phrase.cells(x.cpu().numpy()), phrase.rows) for title, x in titled]
-    phrase_figures.phrases(panels, [path], phrase.steps, most)
+    phrase_figures.phrases(panels, [path], phrase.span, most)
     return str(path)
 
 
@@ -76,7 +76,7 @@ def write_latents(model: PhraseModel, target: Path, z: Tensor, x: Tensor, tempo:
 
 def sample(player: Player, folder: Path, args: Namespace) -> list[str]:
     """Write phrases of latents that are drawn from the prior."""
-    model, steps = player.model, player.representation(PHRASE).steps
+    model, steps = player.model, player.representation(PHRASE).span
     check_length(args.n_generations * steps, "-n")
     tempo = tempo_of(args.tempo, None, steps)
     z = model.sample(args.n_generations, generator(args.seed, "sample"))
@@ -95,10 +95,10 @@ def walk(player: Player, folder: Path, args: Namespace) -> list[str]:
     number, stride, target = args.n_generations, args.stride, folder / "walk"
     if len(args.input) > 1:
         raise InputError(f"{len(args.input)} files are given with -i: a walk begins with one")
-    check_length(number * phrase.steps, "-n")
+    check_length(number * phrase.span, "-n")
     check_free(args.input, named(target, *SOUNDS, *BESIDE))
     start = phrase_at(model, args.input[0], args.line, args.bar) if args.input else None
-    tempo = tempo_of(args.tempo, start and start.piece, number * phrase.steps)
+    tempo = tempo_of(args.tempo, start and start.piece, number * phrase.span)
     path = [model.encode(start.x, PHRASE).mean if start else model.sample(1, random)]
     for _ in range(number - 1):
         path.append((1 - stride**2) ** 0.5 * path[-1] + stride * model.sample(1, random))
@@ -116,7 +116,7 @@ def interpolate(player: Player, folder: Path, args: Namespace) -> list[str]:
         raise InputError(f"{len(args.input)} given: interpolate takes two files, the first and the last phrase")
     if number < 2:
         raise InputError(f"-n {number}: from one phrase to another there are 2 at least, these themselves")
-    check_length(number * phrase.steps, "-n")
+    check_length(number * phrase.span, "-n")
     target = folder / "_".join(file_word(Path(path).stem) for path in args.input)
     check_free(args.input, named(target, *SOUNDS, *BESIDE, *(f"_{place}{end}" for place in range(number) for end in SOUNDS)))
     ends = [phrase_at(model, path, args.line, args.bar) for path in args.input]

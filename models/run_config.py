@@ -16,6 +16,14 @@ def write_run(folder: Path, system: str, config: TrainConfig, fingerprints: dict
     write_json(folder / CONFIG, {"format": FORMAT, "system": system, "config": to_json(config), "fingerprints": fingerprints})
 
 
+def is_run(folder: Path) -> bool:
+    """Tell whether a folder has the ``config.json`` of a run; checkpoints of other programs may have one of that name, too."""
+    try:
+        return "system" in read_json(folder / CONFIG)
+    except InputError:
+        return False
+
+
 def read_run(folder: Path) -> tuple[str, TrainConfig, dict[str, str]]:
     """Return the system's name, the configuration and the fingerprints of the run in `folder`.
 

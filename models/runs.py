@@ -9,7 +9,7 @@ from torch.overrides import TorchFunctionMode
 
 from models.base import LatentModel
 from models.config import SAVING, TRAINING, TrainConfig
-from models.run_config import read_run
+from models.run_config import is_run, read_run
 from models.run_folder import BEST, CONFIG, LAST, saved_name
 from models.systems import SYSTEMS
 from utils.checkpoint import load_state, load_weights
@@ -71,7 +71,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def checkpoint_system(path: Path) -> str | None:
     """Return the system that reads a checkpoint of another program; None where it is a run, or nothing of the kind."""
-    if (Path(path) / CONFIG).is_file():
+    if is_run(Path(path)):
         return None
     loaded = {name: system.load() for name, system in SYSTEMS.items()}
     able = (name for name, module in loaded.items() if hasattr(module, "from_checkpoint") and module.reads_checkpoint(Path(path)))
@@ -126,10 +126,13 @@ def _check_fit(model: LatentModel, weights: dict[str, Tensor], path: Path) -> No
 
 
 class _Undrawn(TorchFunctionMode):
-    """Leave out drawing initial weights, as saved ones take their place: it takes long, and seconds more on the device "meta"."""
+    """Leave out drawing initial weights, as saved ones take their place: it takes long, and seconds more on the device "meta".
+
+    They are zero instead: what draws until all is within bounds would never end otherwise.
+    """
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
+        return args[0].zero_() if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
 
 
 def _build(system: str, config: TrainConfig, folder: Path, device: str) -> LatentModel:

@@ -187,7 +187,7 @@ def test_runs_and_checkpoints_make_one_table(tunes_run, checkpoint, tmp_path, ca
 def test_results_of_a_checkpoint_lie_beside_it(checkpoint, tmp_path):
     argv = ["--models", checkpoint, "--dataroot", melody_files(tmp_path, 1), "--config", "cat-mel_2bar_small", *QUICK]
     assert lt_midi.main(list(map(str, argv))) == 0
-    out = checkpoint.with_name("cat-mel_2bar.ckpt_played") / "midi_evaluation"
+    out = checkpoint.with_name("cat-mel_2bar.ckpt_results") / "midi_evaluation"
     assert results(out)["settings"] == {"draws": 2, "weights": None, "seed": 0, "config": "cat-mel_2bar_small"}
 
 

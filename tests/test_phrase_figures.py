@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.phrase_kinds import KINDS
+from data.phrase_kinds import GRID
 from utils import phrase_figures
 from utils.analysis_figures import COLOURS, STYLE
 from utils.phrase_figures import FAINTEST, WIDTH, attribute_table, histograms, interpolation, phrases, strength
@@ -114,9 +114,9 @@ def test_drums_stand_below_pitches_and_can_be_named(drawn):
 
 
 @pytest.mark.parametrize("steps", [16, 32, 64, 256])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", GRID)
 def test_every_kind_of_phrase_can_be_drawn(drawn, kind, steps):
-    phrase = KINDS[kind](steps)
+    phrase = GRID[kind](steps)
     noise = torch.randint(0, 90, phrase.shape, generator=torch.Generator().manual_seed(0))
     x = noise.numpy() if kind in ("melody", "drums", "trio") else (noise < 9).float().numpy()
     panels = [("noise", phrase.cells(x), phrase.rows), ("silence", phrase.cells(0 * x), phrase.rows)]

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from data import phrase_statistics
 from data.drums import unpacked
 from data.ngrams import DISCOUNT, NGram
-from data.phrase_kinds import KINDS
+from data.phrase_kinds import GRID
 from data.phrase_statistics import (
     HISTOGRAMS,
     course,
@@ -47,7 +47,7 @@ def named(histogram):
 
 
 def test_every_kind_of_phrase_has_histograms_and_tokens():
-    for kind, make in KINDS.items():
+    for kind, make in GRID.items():
         x = torch.zeros(2, *make(32).shape, dtype=torch.long)
         assert kind in HISTOGRAMS
         assert all(part.shape == (2, 32) for part, _ in tokens(kind, x).values())
@@ -87,7 +87,7 @@ def test_histograms_of_grooves():
 
 
 def test_histograms_of_nothing_are_empty():
-    for kind, make in KINDS.items():
+    for kind, make in GRID.items():
         x = torch.zeros(0, *make(32).shape, dtype=torch.long)
         assert all(not histogram.counts.any() for histogram in histograms(kind, x).values())
 

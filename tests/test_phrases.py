@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.notes import Notes, Track
-from data.phrase_kinds import KINDS
+from data.phrase_kinds import GRID
 from data.phrases import Phrase, StepNotes, agreement, at_gaps, bar_after, bar_before, bars, share, step_scores, to_notes, write
 from data.sequences import read_midi
 from tests.sequences import sequence
@@ -87,9 +87,9 @@ def test_what_is_not_written_cannot_be(tmp_path):
         write(tmp_path / "file" / "a.mid", HEARD)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", GRID)
 def test_every_kind_keeps_to_its_sizes(name):
-    phrase: Phrase = KINDS[name](32)
+    phrase: Phrase = GRID[name](32)
     x = torch.zeros(3, *phrase.shape, dtype=torch.float32 if len(phrase.shape) > 1 and name != "trio" else torch.int64)
     assert phrase.shape[0] == 32
     assert phrase.frame_rate == 0.25
@@ -109,9 +109,9 @@ def test_every_kind_keeps_to_its_sizes(name):
     assert phrase.text(x) is None
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", GRID)
 def test_every_kind_says_what_it_cannot_read(name):
-    phrase = KINDS[name](32)
+    phrase = GRID[name](32)
     assert phrase.lines(sequence([])) == ([], ["no notes"])
     assert phrase.lines(sequence([(0, 1, 60)], bar=12.0)) == ([], ["bars of 3 quarters: only 4/4 is read"])
 
@@ -120,7 +120,7 @@ def test_every_kind_says_what_it_cannot_read(name):
 @settings(max_examples=60, deadline=None)
 def test_what_is_written_is_heard_again(tmp_path_factory, data):
     """Any tokens, as a file and back: the same notes at the same steps."""
-    phrase = KINDS["trio"](16)
+    phrase = GRID["trio"](16)
     tokens = [data.draw(st.lists(st.integers(0, most - 1) | st.just(0), min_size=16, max_size=16)) for most in phrase.widths]
     notes = phrase.notes(np.array(tokens).T)
     if not len(notes.onset):
@@ -140,13 +140,13 @@ def test_drums_and_melodies_sound():
     sampler = pytest.importorskip("data.sampler")
     pytest.importorskip("pretty_midi")
     font = sampler.SoundFont.load()
-    drums = KINDS["drums"](16)
+    drums = GRID["drums"](16)
     for column in range(9):  # each of them
         x = np.zeros(16, np.int64)
         x[0] = 1 << column
         assert np.abs(font.render(to_notes(drums.notes(x)), 8000)).max() > 0.01
     melody = np.zeros(16, np.int64)
     melody[4] = 41
-    sound = font.render(to_notes(KINDS["melody"](16).notes(melody)), 8000)
+    sound = font.render(to_notes(GRID["melody"](16).notes(melody)), 8000)
     assert np.abs(sound[:3900]).max() == 0
     assert np.abs(sound[4000:]).max() > 0.01

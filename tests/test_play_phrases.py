@@ -103,7 +103,7 @@ def test_results_lie_in_the_run_or_beside_the_checkpoint(run, tmp_path):
     assert play("sample", run, "-g", 0) == 0 and (run / "sample" / "sample_0.mid").exists()
     checkpoint = drum_checkpoint(tmp_path)
     assert play("sample", checkpoint, "-g", 0) == 0
-    assert (tmp_path / f"{checkpoint.name}_played" / "sample" / "sample_0.mid").exists()
+    assert (tmp_path / f"{checkpoint.name}_results" / "sample" / "sample_0.mid").exists()
 
 
 def test_the_sound_is_that_of_the_notes(melodies, tmp_path):

@@ -4,7 +4,7 @@ import shutil
 import pytest
 import torch
 
-from models.runs import load_run, parameters, read_config
+from models.runs import _Undrawn, load_run, parameters, read_config
 from tests.runs import CLASSES, make_run
 from utils.checkpoint import load_state, save_state
 from utils.config import InputError
@@ -131,3 +131,9 @@ def test_weights_that_are_not_finite(tmp_path):
 def test_read_config(run):
     system, config = read_config(run)
     assert system == "crossmodal" and config.dims == (4,) and config.instruments == ("flute",)
+
+
+def test_weights_within_bounds_are_no_endless_loop():
+    """What draws until all are within bounds must end though nothing is drawn while a run is loaded."""
+    with _Undrawn():
+        assert torch.nn.init.trunc_normal_(torch.full((3, 3), 7.0), std=0.1, a=-0.2, b=0.2).abs().max() <= 0.2
