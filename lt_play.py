@@ -85,7 +85,7 @@ def main(argv: list[str]) -> int:
     if strange:
         raise InputError(f"{name}: takes no {long_name(strange[0])}; lt_play.py {name} --info says what it takes")
     args = argparse.Namespace(**vars(parser().parse_args([name])) | vars(given))
-    args.input = [path for path in (args.input_midi_1, *args.input, args.input_midi_2) if path]
+    args.input = [path for path in (args.input_midi_1, *args.input, args.input_midi_2) if path is not None]
     if not args.models:
         raise InputError(f"{name}: give the folders of trained runs with -m")
     if mode.input and not args.input:

@@ -53,12 +53,18 @@ def vocabulary() -> Vocabulary:
         from miditok import REMI, TokenizerConfig
     except ImportError:
         raise InputError("--kind remi: the package miditok is not installed; pip install miditok") from None
-    pitches, length = (LOWEST, HIGHEST + 1), {(0, BEATS): QUARTER}
-    config = TokenizerConfig(pitches, length, VELOCITIES, ["PAD"], use_pitchdrum_tokens=False)
+    config = TokenizerConfig(
+        pitch_range=(LOWEST, HIGHEST),
+        beat_res={(0, BEATS): QUARTER},
+        num_velocities=VELOCITIES,
+        special_tokens=["PAD"],
+        use_time_signatures=False,
+        use_pitchdrum_tokens=False,
+    )
     tokenizer = REMI(config)
     names = [name.split("_") for name in sorted(tokenizer.vocab, key=tokenizer.vocab.get)]
-    types, values = [TYPES.index(kind) for kind, _ in names], [_value(value) for _, value in names]
-    return Vocabulary(tokenizer, torch.tensor(types), torch.tensor(values))
+    numbers = torch.tensor([(TYPES.index(kind), _value(value)) for kind, value in names], device="cpu")  # whatever the default is
+    return Vocabulary(tokenizer, *numbers.T)
 
 
 def _value(text: str) -> int:

@@ -209,7 +209,10 @@ def from_checkpoint(path: Path, preset: str = "") -> Model:
     """
     if preset and preset not in Config.PRESETS:
         raise InputError(f"--config {preset}: there is none of that name; there are {' '.join(Config.PRESETS)}")
-    config = configured(path, merge(Config(), Config.PRESETS.get(preset, {})), named=bool(preset))
+    said = merge(Config(), Config.PRESETS.get(preset, {}))
+    config = configured(path, said, named=bool(preset))
+    if preset and config.kind != said.kind:
+        raise InputError(f"--config {preset}: has phrases of {said.kind}, and {path} those of {config.kind}")
     config.validate()
     model = Model(replace(config, pretrained=str(path)))
     model.prepare(())

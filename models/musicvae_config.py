@@ -188,7 +188,8 @@ class Config(TrainConfig):
     def _options(self) -> Mapping[str, Any]:
         """Return what else decides the representation of this kind of phrases."""
         melody = {"lowest": self.lowest, "highest": self.highest, "programs": self.programs, "skip_polyphony": self.skip_polyphony}
-        drums, notes = {"kit": self.drum_map}, {"tokens": self.tokens, "programs": self.programs}
+        drums = {"kit": self.drum_map, "written": "gm" if self.drum_map == "auto" else self.drum_map}
+        notes = {"tokens": self.tokens, "programs": self.programs}
         return {"melody": melody, "remi": notes, "groove": drums | {"transform": self.transform}}.get(self.kind, drums)
 
     def corpus(self) -> "PhraseCorpus":

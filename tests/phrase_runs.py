@@ -54,8 +54,8 @@ def make_corpus(folder: Path, kind: str) -> Path:
 def make_phrase_run(folder: Path, kind: str = "hits", **changes) -> Path:
     """Write a corpus and a run of it into `folder`; return the run."""
     corpus = make_corpus(folder / "songs", kind)
-    config = replace(Config(), **PRESETS["tiny"], kind=kind, dbroot=str(corpus), **changes).resolved()
-    torch.manual_seed(0)
+    config = replace(Config(), **{**PRESETS["tiny"], "kind": kind, "dbroot": str(corpus), **changes}).resolved()
+    torch.manual_seed(config.seed)
     model = Model(config)
     (batch,) = batches(PhraseWindows(config.corpus().of("all"), config.phrase()), 1000, "once")
     for _ in range(STEPS):

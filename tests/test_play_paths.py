@@ -56,7 +56,7 @@ def names(folder):
         ("--threads", "-1", "0 or more, not -1"),
         ("--griffinlim_iters", "0", "1 or more, not 0"),
         ("--n_steps", "1.5", "1 or more, not 1.5"),
-        ("-n/--n_generations", "0", "1 or more, not 0"),
+        ("-n/--n_generations/--num_outputs", "0", "1 or more, not 0"),
         ("--radius", "nan", "finite number above 0, not nan"),
         ("--radius", "0", "finite number above 0"),
         ("--turns", "inf", "finite number above 0"),
@@ -88,8 +88,8 @@ def test_every_mode_tells_what_it_does(mode, capsys):
     assert lt_play.main([mode, "--info"]) == lt_play.main([mode, "--info", "1"]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert " ".join(lt_play.MODES[mode].text.split()) in told
-    assert all(f"--{flag} " in told for flag in lt_play.MODES[mode].flags.split())
-    assert ("--n_generations" in told) == ("n_generations" in lt_play.MODES[mode].flags.split())
+    assert all(f"--{flag} " in told for flag in lt_play.MODES[mode].flags)
+    assert ("--n_generations" in told) == ("n_generations" in lt_play.MODES[mode].flags)
 
 
 def test_runs_are_needed():
@@ -99,7 +99,7 @@ def test_runs_are_needed():
 
 def test_every_flag_of_the_table_is_a_flag():
     text = lt_play.parser().format_help()
-    assert all(f"--{flag} " in text for mode in lt_play.MODES.values() for flag in mode.flags.split())
+    assert all(f"--{flag} " in text for mode in lt_play.MODES.values() for flag in mode.flags)
 
 
 # -- sequence ---------------------------------------------------------------------------------------------------------

@@ -210,7 +210,7 @@ def bad_arrays(folder, kind):
     elif kind == "half":
         np.savez(path, mean=np.zeros((99, 8)))
         path.write_bytes(path.read_bytes()[:500])
-    else:
+    elif kind != "missing":
         shapes = {"wide": (1, 9), "flat": (8,), "none": (0, 8), "nan": (1, 8), "words": (1, 8)}
         content = np.zeros(shapes.get(kind, (1, 8)), "U2" if kind == "words" else "f4")
         if kind == "nan":
@@ -231,7 +231,7 @@ def bad_arrays(folder, kind):
         ("flat", "must hold latents (N, 8) called mean or z, and holds float32 of the shape (8,)"),
         ("none", "holds no latent"),
         ("nan", "holds latents that are not finite"),
-        ("words", "and holds <U2 of the shape (1, 8)"),
+        ("words", "must hold latents (N, 8) called mean or z, and holds <U2 of the shape (1, 8)"),
         ("unnamed", "must hold latents (N, 8) called mean or z, and holds none"),
     ],
 )

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data import attributes, phrase_baselines, phrase_statistics
-from data.phrase_corpora import identity_of, read
+from data.phrase_corpora import read
 from data.phrase_windows import PhraseWindows
 from data.phrases import BAR
 from data.remi import Remi
@@ -58,6 +58,14 @@ def test_absent_package_is_named_in_one_line(monkeypatch):
     vocabulary.cache_clear()
 
 
+def test_what_tokens_say_is_known_where_models_have_no_weights_yet():
+    vocabulary.cache_clear()
+    with torch.device("meta"):
+        assert replace(Config(), **SMALL).phrase().width == len(vocabulary().types)
+    assert vocabulary().types.device.type == "cpu" and vocabulary().values[ids("Position_7")].tolist() == [7]
+    assert vocabulary().values[ids("Duration_2.3.4", "Velocity_95", "Pitch_21", "PAD_None")].tolist() == [11, 95, 21, 0]
+
+
 def test_a_phrase_is_what_miditok_writes():
     phrase = Remi(32, tokens=16)
     first = ("Bar_None", "Position_0", "Pitch_60", "Velocity_95", "Duration_1.0.4", "Pitch_64", "Velocity_63", "Duration_0.2.4")
@@ -66,7 +74,7 @@ def test_a_phrase_is_what_miditok_writes():
     expected = ids(*first, *second, *last)
     x = phrase_of(NOTES, phrase)
     assert x.tolist() == expected + [0] * (32 - len(expected))
-    assert rows(phrase.notes(x)) == NOTES
+    assert rows(phrase.notes(x)) == sorted(NOTES)
     assert (phrase.span, phrase.shape, phrase.frame_rate, phrase.width) == (32, (32,), 0.25, len(vocabulary().types))
 
 
@@ -80,7 +88,7 @@ def test_cuts_end_what_lasts_beyond_them_and_begin_nothing():
 
 
 def test_lines_are_of_all_instruments_but_drums():
-    phrase = Remi(32, tokens=32)
+    phrase = Remi(32, tokens=16)
     music = together(sequence([(17, 20, 60)], program=5), sequence([(18, 22, 40), (18, 20, 40)], program=33), hits([(0, 36)]))
     (line,), reasons = phrase.lines(music)
     assert reasons == ["music of 1 bar is shorter than a phrase of 2 bars"]  # the bar of the first note and of the last
@@ -152,7 +160,7 @@ def test_transposed_within_the_range():
     phrase = Remi(32, tokens=16)
     x = torch.from_numpy(np.stack([phrase_of(NOTES, phrase)] * 3))
     moved = phrase.transposed(x, torch.tensor([5, -40, 0]))
-    assert rows(phrase.notes(moved[0].numpy())) == [(on, off, pitch + 5, velocity) for on, off, pitch, velocity in NOTES]
+    assert rows(phrase.notes(moved[0].numpy())) == sorted((on, off, pitch + 5, velocity) for on, off, pitch, velocity in NOTES)
     assert moved[1:].equal(x[1:])
     assert phrase.transposed(x, torch.tensor([41, 42, -39])).ne(x).any(1).tolist() == [True, False, True]
 
@@ -196,7 +204,7 @@ def corpus(folder, number=6):
     """Write files of chords of four notes, a quarter each; in the last bar there are sixteenths, too many for 24 tokens."""
     folder.mkdir()
     for count in range(number):
-        chords = [(4 * beat, 4, pitch + beat % 5 + count) for beat in range(0, 28, 2) for pitch in (48, 60, 64)]
+        chords = [(4 * beat, 4, pitch + beat % 9 + count) for beat in range(0, 28, 2) for pitch in (48, 60, 64)]
         quick = [(112 + step, 1, 72) for step in range(16)]
         notes = [(SIXTEENTH * on, SIXTEENTH * length, pitch) for on, length, pitch in chords + quick]
         midi_file(folder / f"{count}.mid", notes)
@@ -208,7 +216,6 @@ def test_windows_and_files_of_a_corpus(tmp_path):
     found = read(root, phrase)
     assert {len(line) for piece in found for line in piece.lines} == {7 * BAR}  # without the last bar
     assert [piece.identity for piece in found] == [piece.identity for piece in read(root, Remi(64, tokens=64))]
-    assert len({piece.identity for piece in found}) == 1  # transposed copies
     windows = PhraseWindows(found.pieces[:1], phrase)
     assert windows.rows[:, 2].tolist() == [0, 16, 32, 48, 64, 80]
     batch = windows.batch(torch.arange(2), torch.Generator())
@@ -217,7 +224,6 @@ def test_windows_and_files_of_a_corpus(tmp_path):
     assert len(passage["phrase"]) == 3
     with pytest.raises(InputError, match=r"no remi of 2 bars: 7 of 7 phrases take more than 16 tokens"):
         read(root / "0.mid", Remi(16, tokens=8))
-    assert identity_of([], phrase)
 
 
 def test_hops_off_the_bar_are_refused():
