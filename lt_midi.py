@@ -137,8 +137,6 @@ def kind(runs: Sequence[Path], args: argparse.Namespace) -> str:
     ------
     InputError : some read this, some that; none is a run; or a flag is not for such runs.
     """
-    from models.runs import checkpoint_system
-
     found = {}
     for run in runs:
         with contextlib.suppress(InputError):  # which is told when the run is loaded
@@ -149,9 +147,6 @@ def kind(runs: Sequence[Path], args: argparse.Namespace) -> str:
         named = " and ".join(f"{run} reads {what}" for what, run in found.items())
         raise InputError(f"--models: {named}; evaluate runs of one kind at a time, each on a --dataroot of its own")
     ((result, run),) = found.items()
-    told = [run for run in runs if args.config and not checkpoint_system(run)]
-    if told:
-        raise InputError(f"{told[0]}: --config {args.config}: is for checkpoints of other programs; a run knows what it is")
     for flags, kinds in ONLY.items():
         given = ", ".join(f"--{name}" for name in flags if getattr(args, name) != parser().get_default(name))
         if given and result not in kinds:

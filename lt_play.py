@@ -115,13 +115,11 @@ def perform(mode: Mode, run: Path, out: Path, files: dict[Path, str], args: argp
         return
     from models import recorded
     from models.rendering import Player
-    from models.runs import checkpoint_system, load_run
+    from models.runs import load_run
     from utils import device
     from utils.paths import make_folder
 
     where = device.select(device.named(args.device, args.cuda))
-    if args.config and not checkpoint_system(run):
-        raise InputError(f"{run}: --config {args.config}: is for checkpoints of other programs; a run knows what it is")
     model = load_run(run, where, args.weights, args.config)
     way = naming(run, partial(way_of, mode, model, args))
     args = argparse.Namespace(**vars(args) | {flag: value for flag, value in way.defaults.items() if getattr(args, flag) is None})

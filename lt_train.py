@@ -114,6 +114,8 @@ def configure(system: str, args: argparse.Namespace, given: dict[str, object]) -
     if args.twofold and "epochs" in given:
         raise InputError("--epochs: are those of the first phase, which --twofold leaves out; --twofold_epochs are the second's")
     Config, start = SYSTEMS[system].Config, args.load or args.twofold
+    if start and "pretrained" in given:
+        raise InputError("--pretrained and --load: a run starts from one of them; leave out the other")
     earlier = read_run(start)[1] if start else Config()
     config = merge(earlier, {**(Config.PRESETS[args.preset] if args.preset else {}), **given})
     config = config.twofold() if args.twofold else config

@@ -29,6 +29,7 @@ from data.sequences import Sequence, quantised_notes
 
 NOTE_OFF = 1
 NOTES = 2  # the token of the lowest pitch
+LOWEST, HIGHEST = 21, 108  # of a piano
 TRACK = Track("Melody")
 
 
@@ -45,8 +46,8 @@ class Melody(Phrase):
     gap : bars of silence that end a line.
     """
 
-    lowest: int = 21
-    highest: int = 108
+    lowest: int = LOWEST
+    highest: int = HIGHEST
     programs: tuple[int, int] = (0, 127)
     skip_polyphony: bool = False
     gap: int = 1
@@ -142,6 +143,14 @@ class Melody(Phrase):
         rows = (notes.pitch - self.lowest).tolist()
         return [(*cell, 1.0) for cell in zip(rows, notes.onset.tolist(), notes.offset.tolist(), strict=True)]
 
+    def standard(self, x: Tensor) -> Tensor:
+        """Return phrases (N, T) in the tokens of melodies of a piano's pitches."""
+        return torch.where(x >= NOTES, x + self.lowest - LOWEST, x)
+
+    def filled(self, line: np.ndarray, steps: int) -> np.ndarray:
+        """Return a line (L,) with silence behind it, `steps` long: its last note ends with it."""
+        return silenced(super().filled(line, steps), len(line))
+
     def transposed(self, x: Tensor, shift: Tensor) -> Tensor:
         """Return tokens (N, T) some semitones (N,) higher; a phrase that would leave the range stays."""
         return moved(x, shift, self.tokens)
@@ -190,3 +199,11 @@ def moved(x: Tensor, shift: Tensor, tokens: int) -> Tensor:
     higher = torch.where(x >= NOTES, x + shift, x)
     kept = ((x < NOTES) | ((higher >= NOTES) & (higher < tokens))).flatten(1).all(1).view_as(shift)
     return torch.where(kept, higher, x)
+
+
+def silenced(tokens: np.ndarray, end: int) -> np.ndarray:
+    """Return a melody (T,) whose note that sounds at the step `end`, if any, ends there."""
+    begun = tokens[:end][tokens[:end] > 0]
+    if end < len(tokens) and len(begun) and begun[-1] >= NOTES:
+        tokens[end] = NOTE_OFF
+    return tokens

@@ -14,6 +14,7 @@ from torch import Tensor
 from data.phrase_corpora import PhrasePiece
 from data.phrases import BAR, Phrase
 
+STEPS = 2**15  # of phrases that are evaluated at once
 UNKNOWN = -1  # class id where a label is not known
 
 
@@ -42,6 +43,11 @@ class PhraseWindows:
     hop: int = BAR
     transpose: int = 0
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def at_once(self) -> int:
+        """Return how many phrases are evaluated at once: fewer of longer ones."""
+        return max(1, STEPS // self.phrase.steps)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -107,6 +107,14 @@ class Phrase(Representation):
         """Return what sounds in a phrase (T, ...): its place in `rows`, first step, the one after the last, strength 0-1."""
         raise NotImplementedError
 
+    def standard(self, x: Tensor) -> Tensor:
+        """Return phrases (N, T, ...) in tokens that do not depend on options: those of melodies of a piano's pitches."""
+        return x
+
+    def filled(self, line: np.ndarray, steps: int) -> np.ndarray:
+        """Return a line (L, ...) with silence behind it, `steps` long."""
+        return np.concatenate([line, np.zeros((steps - len(line), *line.shape[1:]), line.dtype)])
+
     def transposed(self, x: Tensor, shift: Tensor) -> Tensor:
         """Return phrases (N, T, ...) some semitones (N,) higher; drums stay, and so does a phrase that would leave the range."""
         return x

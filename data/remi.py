@@ -167,7 +167,7 @@ def stepwise(start: np.ndarray, end: np.ndarray, pitch: np.ndarray, velocity: np
     first = bar_before(start[0])
     rank = np.arange(len(start)) - np.searchsorted(start, start)  # among those of its step
     line = np.zeros((bar_after(end.max()) - first, rank.max() + 1, 3), np.int16)
-    line[start - first, rank] = np.stack([pitch, velocity, end - start], 1)
+    line[start - first, rank] = np.stack([pitch, velocity, np.minimum(end - start, LONGEST)], 1)
     return line
 
 

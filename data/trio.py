@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from data.drums import AUTO, DRUMS, Drums, check_maps
-from data.melody import Melody, led, moved, played
+from data.melody import Melody, led, moved, played, silenced
 from data.notes import Track
 from data.phrases import BAR, Cell, Phrase, StepNotes, at_gaps, bar_after, refused, remarks
 from data.sequences import Sequence, quantised_notes
@@ -143,6 +143,13 @@ class Trio(Phrase):
         pitched = [(cell, BASS) for cell in bass] + [(cell, 1.0) for cell in melody]
         above = [(row + len(DRUMS), start, end, strength) for (row, start, end, _), strength in pitched]
         return self._drums.cells(x[:, 2]) + above
+
+    def filled(self, line: np.ndarray, steps: int) -> np.ndarray:
+        """Return a line (L, 3) with silence behind it, `steps` long: the last notes end with it."""
+        longer = super().filled(line, steps)
+        for part in (0, 1):
+            longer[:, part] = silenced(longer[:, part].copy(), len(line))
+        return longer
 
     def transposed(self, x: Tensor, shift: Tensor) -> Tensor:
         """Return tokens (N, T, 3) with melody and bass some semitones (N,) higher; a phrase that would leave the range stays."""

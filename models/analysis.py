@@ -127,7 +127,8 @@ class Analyst:
         ------
         InputError : they are not where they were, nor at ``--dbroot``.
         """
-        for dbroot in dict.fromkeys((self.model.config.dbroot, self.dbroot)):
+        roots = (self.model.config.dbroot, self.dbroot) if self.fingerprints else (self.dbroot,)  # a checkpoint has none of its own
+        for dbroot in dict.fromkeys(roots):
             try:
                 splits = self._datasets(dbroot, ("train", "valid"))
             except InputError as error:

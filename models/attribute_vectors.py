@@ -31,7 +31,7 @@ def vectors(model: PhraseModel, examples: Iterable[dict[str, Tensor]]) -> Found:
     means, values = [], []
     for batch in examples:
         means.append(model.encode(on_device(batch, model.device)[PHRASE], PHRASE).mean.cpu())
-        values.append(measure(model.config.kind, batch[PHRASE]))
+        values.append(measure(model.config.kind, model.representations[PHRASE].standard(batch[PHRASE])))
     mean, found = torch.cat(means), Found({}, {}, {})
     for name in values[0]:
         value = torch.cat([part[name] for part in values])

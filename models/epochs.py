@@ -57,6 +57,11 @@ def batches(dataset: Dataset, size: int, *seeds: object, skip: int = 0, ranks: R
             yield dataset.batch(chunk[ranks.rank :: ranks.size], generator(*seeds, number, ranks.rank))
 
 
+def at_once(dataset: Dataset, most: int) -> int:
+    """Return how many examples are evaluated at once: `most`, or fewer where a dataset of long ones says so."""
+    return min(most, getattr(dataset, "at_once", most))
+
+
 def on_device(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     """Return `batch` on `device`."""
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
@@ -69,7 +74,7 @@ def size_of(batch: dict[str, Tensor]) -> int:
 
 def held_out(model: LatentModel, dataset: Dataset, device: torch.device, ranks: Ranks = Ranks()) -> Iterator[dict[str, Tensor]]:
     """Yield `dataset` in large batches on `device`, always the same ones."""
-    for batch in batches(dataset, 4 * model.config.batch_size, "evaluation", ranks=ranks):
+    for batch in batches(dataset, at_once(dataset, 4 * model.config.batch_size), "evaluation", ranks=ranks):
         if size_of(batch):
             yield on_device(batch, device)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from data.representations import Facet
 from models.base import LatentModel
-from models.epochs import Dataset, batches, on_device
+from models.epochs import Dataset, at_once, batches, on_device
 from models.losses import Normal
 from utils import metrics
 from utils.device import generator
@@ -57,7 +57,7 @@ def translation(source: str, target: str) -> str:
 def passes(dataset: Dataset, number: int, seed: int) -> Iterable[dict[str, Tensor]]:
     """Yield a dataset in large batches, `number` times where what is drawn, as pairings of mixtures, differs from time to time."""
     for turn in range(number if dataset.varies else 1):
-        yield from batches(dataset, BATCH, seed, "evaluation", turn)
+        yield from batches(dataset, at_once(dataset, BATCH), seed, "evaluation", turn)
 
 
 @torch.no_grad()

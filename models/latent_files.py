@@ -67,8 +67,10 @@ def read_latents(path: Path, model: LatentModel) -> tuple[np.ndarray, float]:
     if z is None or z.ndim != 2 or z.shape[1] != size or z.dtype.kind not in "fiu":
         there = "none" if z is None else f"{z.dtype} of the shape {z.shape}"
         raise InputError(f"{path}: must hold latents (N, {size}) called mean or z, and holds {there}")
+    with np.errstate(over="ignore"):
+        z = z.astype(np.float32)
     if not len(z) or not np.isfinite(z).all():
         raise InputError(f"{path}: holds {'latents that are not finite' if len(z) else 'no latent'}")
     tempo = arrays.get("tempo", np.float64(TEMPO))
     told = float(tempo) if tempo.shape == () and tempo.dtype.kind in "fiu" else TEMPO
-    return z.astype(np.float32), told if TEMPOS[0] <= told <= TEMPOS[1] else TEMPO
+    return z, told if TEMPOS[0] <= told <= TEMPOS[1] else TEMPO

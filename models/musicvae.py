@@ -44,6 +44,7 @@ class Model(PhraseModel):
         levels = (conductors, config.levels or (phrase.steps,), config.conductor_input)
         self.decoder = Decoder(config.latent_dim, heads(config, phrase), config.decoder_size, *levels, config.dropout)
         self.latent_shape = (config.latent_dim,)
+        self.likelihood = config.kind != "groove"
 
     def facets(self, batch: dict[str, Tensor]) -> dict[str, Facet]:
         """Return what the corpus tells of the pieces that phrases are from, as their style, and how dense they are."""
@@ -52,7 +53,7 @@ class Model(PhraseModel):
             if label in batch:
                 ids, known = batch[label], len(names)  # other corpora have classes that this run does not know
                 found[label] = Facet(torch.where(ids < 0, known, ids), (*names, OTHER))
-        return found | {DENSITY: density(self.config.kind, batch[PHRASE])}
+        return found | {DENSITY: density(self.config.kind, self.representations[PHRASE].standard(batch[PHRASE]))}
 
     def prepare(self, batches: Iterable[dict[str, Tensor]]) -> None:
         """Take the weights of the checkpoint to start from, if any."""
@@ -95,8 +96,12 @@ class Model(PhraseModel):
         Bengio, Vinyals, Jaitly and Shazeer, "Scheduled sampling for sequence prediction with recurrent neural networks", 2015,
         section 2.4. No gradient flows through draws, so they can be made first, and the loss then be computed as always.
         """
+        free = (torch.rand(x.shape[:2]) < share).to(x.device)
+        rows = free.any(1)
+        if not rows.any():
+            return x
         with torch.no_grad():
-            return self._write(z, 1.0, None, x, torch.rand(x.shape[:2], device=x.device) < share)
+            return x.index_put((rows,), self._write(z[rows], 1.0, None, x[rows], free[rows]))
 
     def _parts(self, x: Tensor) -> Sequence[Tensor]:
         """Return what each core writes of phrases."""
@@ -139,7 +144,10 @@ class Model(PhraseModel):
         true = [None] * len(cores) if truth is None else self._parts(truth)
         draws = []
         for core, part in zip(cores, true, strict=True):
-            uniform = torch.rand(steps, len(z), core.head.draws, generator=random)  # on the CPU: the same on every device
+            shape = (steps, len(z), core.head.draws)
+            uniform = (
+                torch.rand(shape, generator=random) if temperature else torch.zeros(1).expand(shape)
+            )  # the same on all devices
             draws.append(Draws(temperature, uniform.to(z.device), part, free))
         written = self.decoder.write(z, draws)
         return torch.stack(written, -1) if len(cores) > 1 else written[0]

@@ -118,7 +118,7 @@ class Config(TrainConfig):
         InputError : options that do not go together.
         """
         super().validate()
-        limits = {"bars": LONGEST, "transpose": MOST_TRANSPOSED, "latent_dim": WIDEST, "hop": LONGEST * BAR, "highest": 127}
+        limits = {"bars": LONGEST, "transpose": MOST_TRANSPOSED, "latent_dim": WIDEST, "hop": LONGEST * BAR}
         limits |= {"lr_decay": 1, "note_dropout": 1, "tokens": MOST_TOKENS}
         for name, most in limits.items():
             if getattr(self, name) > most:
@@ -145,8 +145,10 @@ class Config(TrainConfig):
             raise InputError("--programs: takes the first and the last, of 0 to 127")
         if self.kind == "remi" and self.hop % BAR:
             raise InputError(f"--hop {self.hop}: phrases of remi begin at bars: give {BAR}, or a multiple of it")
-        if self.lowest >= self.highest:
-            raise InputError(f"--lowest {self.lowest}: must be below --highest {self.highest}")
+        if not Config.lowest <= self.lowest < self.highest <= Config.highest:
+            raise InputError(
+                f"--lowest {self.lowest} --highest {self.highest}: must be of {Config.lowest}-{Config.highest}, the lower first"
+            )
         given = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
         for name in given:
             if self.kind not in ONLY.get(name, KINDS):
@@ -207,12 +209,12 @@ class Config(TrainConfig):
         return _root(self.dbroot, self.cache, self.kind)
 
     def resolved(self) -> "Config":
-        """Return this configuration with what a checkpoint decides, and the corpus: labels, number of phrases, epochs."""
+        """Return this configuration with what a checkpoint decides, and the corpus: labels, number of phrases."""
         return self._of_checkpoint()._of_corpus()
 
     def _of_checkpoint(self) -> "Config":
-        """Return this configuration with the sizes of the checkpoint that it starts from, if any."""
-        if not self.pretrained:
+        """Return this configuration with the sizes of the checkpoint that it starts from, if any; a run has them already."""
+        if not self.pretrained or self.windows:
             return self
         from models.musicvae_pretrained import configured
 
@@ -226,9 +228,18 @@ class Config(TrainConfig):
         corpus = self.corpus()
         windows = len(PhraseWindows(corpus.of("train"), self.phrase(), hop=self.hop))
         labels = {name: list(classes) for name, classes in corpus.classes().items()}
-        steps = max(1, round(windows / self.batch_size))  # of an epoch
-        epochs = min(self.epochs, max(1, math.ceil(self.num_steps / steps))) if self.num_steps else self.epochs
-        return replace(self, labels=labels, windows=windows, epochs=epochs)
+        return replace(self, labels=labels, windows=windows)
+
+    @property
+    def total_epochs(self) -> int:
+        """Return the epochs of training: as many as are asked for, or that reach the number of steps, if these are fewer."""
+        steps = max(1, round(self.windows / self.batch_size))  # of an epoch
+        return min(self.epochs, math.ceil(self.num_steps / steps)) if self.num_steps else self.epochs
+
+    @property
+    def resumable(self) -> set[str]:
+        """Return what a resumed run may change."""
+        return super().resumable | {"num_steps"}
 
     def title(self) -> str:
         """Return the run's name when the user gives none."""

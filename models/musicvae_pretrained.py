@@ -2,23 +2,25 @@
 
 import logging
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from data.melody import HIGHEST, NOTES
+from data.melody import LOWEST as PIANO
 from data.phrases import BAR
 from models import musicvae_magenta
 from models.config import TrainConfig
 from models.musicvae_magenta import Sizes
-from models.musicvae_presets import PRESETS
+from models.musicvae_presets import MAGENTA
 from utils.config import InputError
 
 log = logging.getLogger(__name__)
 
 LONG = 16  # bars of a phrase with conductors, where nothing tells
 LOWEST = 60  # MIDI pitch of the lowest note, where a checkpoint knows other pitches than a piano has
-NOTES = 2  # tokens of a melody that are no notes
 SIZES = ("kind", "encoder_size", "decoder_size", "latent_dim")  # by which published models are known
 KINDS = {90: "melody", 512: "drums", 27: "groove", 692: "trio"}  # by columns of a decoded step
 
@@ -30,7 +32,7 @@ def configured(path: Path, config: TrainConfig, named: bool = False) -> TrainCon
     ----------
     path : of the checkpoint.
     config : all else, of the musicvae system.
-    named : whether `config` tells the bars of a phrase; else they are those of the published model of these sizes.
+    named : whether `config` tells all that sizes do not, as the bars of a phrase; else see `_told`.
 
     Raises
     ------
@@ -48,12 +50,13 @@ def configured(path: Path, config: TrainConfig, named: bool = False) -> TrainCon
         "conductor_size": sizes.conductors[0] if sizes.conductors else (),
         "latent_dim": sizes.latent_dim,
     }
-    bars = config.bars if named else _bars(path, told, found | {"levels": bool(sizes.conductors)}, type(config)())
+    if not named:
+        config = replace(config, **_told(path, told, found | {"levels": bool(sizes.conductors)}, type(config)()))
     levels = ()
     if sizes.conductors:
         own = config.levels if named and len(config.levels) == len(sizes.conductors) + 1 else ()
-        levels = own or _levels(bars * BAR, len(sizes.conductors))
-    return replace(config, **found, bars=bars, levels=levels)
+        levels = own or _levels(config.bars * BAR, len(sizes.conductors))
+    return replace(config, **found, levels=levels)
 
 
 def _phrases(path: Path, sizes: Sizes) -> dict[str, Any]:
@@ -62,28 +65,35 @@ def _phrases(path: Path, sizes: Sizes) -> dict[str, Any]:
         kind = {9: "hits", 61: "all_hits"}.get(sizes.width)
     else:
         kind = KINDS.get(sizes.width, "melody" if sizes.width == sizes.depth > NOTES + 1 else None)
-    if kind is None or (kind == "melody" and sizes.width > 128 + NOTES):
+    if kind is None or (kind == "melody" and sizes.width > HIGHEST - PIANO + 1 + NOTES):
         raise InputError(f"{path}: decodes {sizes.width} columns a step and reads {sizes.depth}, which is no kind of phrases here")
     if kind == "melody" and sizes.width not in KINDS:
-        pitches = min(LOWEST, 128 - sizes.width + NOTES)
+        pitches = min(LOWEST, HIGHEST + 1 - sizes.width + NOTES)
         log.warning("%s: has melodies of %d pitches; they are taken as those from %d on", path, sizes.width - NOTES, pitches)
         return {"kind": kind, "lowest": pitches, "highest": pitches + sizes.width - NOTES - 1}
     return {"kind": kind}
 
 
-def _bars(path: Path, told: Mapping[str, Any], found: Mapping[str, Any], defaults: TrainConfig) -> int:
-    """Return the bars of a phrase: as the file says, or its name, or as of the published model of these sizes."""
-    steps = told.get("dataConverter", {}).get("args", {}).get("numSteps") if isinstance(told.get("dataConverter"), dict) else None
-    if isinstance(steps, int) and steps > 0 and steps % BAR == 0:
-        return steps // BAR
-    for name in sorted((name for name in PRESETS if name in str(path)), key=len, reverse=True):
-        return PRESETS[name].get("bars", defaults.bars)
-    for preset in PRESETS.values():
+def _told(path: Path, told: Mapping[str, Any], found: Mapping[str, Any], defaults: TrainConfig) -> dict[str, Any]:
+    """Return what sizes do not tell: as the file says, or as the published model of its name has it, or one of these sizes."""
+    converter = told.get("dataConverter")
+    args = converter.get("args") if isinstance(converter, dict) else None
+    steps = args.get("numSteps") if isinstance(args, dict) else None
+    said = {"bars": steps // BAR} if isinstance(steps, int) and steps > 0 and steps % BAR == 0 else {}
+    words = f"{path.absolute().parent.name} {path.name}"
+    named = [name for name in MAGENTA if re.search(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", words)]
+    for preset in (MAGENTA[name] for name in sorted(named, key=len, reverse=True)):
+        if preset["kind"] == found["kind"]:
+            log.info("%s: is taken for %s, by its name", path, max(named, key=len))
+            return {key: preset[key] for key in ("bars", "transform", "programs") if key in preset} | said
+    if said:
+        return said
+    for preset in MAGENTA.values():
         if all(preset.get(key, getattr(defaults, key)) == value for key, value in found.items() if key in SIZES):
-            return preset.get("bars", defaults.bars)
+            return {"bars": preset.get("bars", defaults.bars)}
     bars = LONG if found["levels"] else defaults.bars
     log.warning("%s: does not tell how long its phrases are; they are taken as %d bars", path, bars)
-    return bars
+    return {"bars": bars}
 
 
 def _levels(steps: int, conductors: int) -> tuple[int, ...]:

@@ -1,18 +1,29 @@
 """What models of phrases share: windows of some bars of a melody, of drums, of a groove or of a trio."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from models.base import LatentModel
 
 PHRASE = "phrase"  # the modality
+STEPS = 2**15  # of phrases that are decoded or evaluated at once
 
 
 class PhraseModel(LatentModel):
     """A model with the modality ``phrase``: N windows (N, T) of tokens, or (N, T, D) of several numbers a step.
 
-    Its representation is a `data.phrases.Phrase`. Its configuration has `corpus()`, the pieces it is trained on.
+    Its representation is a `data.phrases.Phrase`. Its configuration has `kind`, of phrases, a key of `data.phrase_kinds.KINDS`, and
+    `corpus()`, the pieces it is trained on.
     """
+
+    likelihood: bool = True  # whether its nll is one: of velocities and times that are guessed by squared errors it is not
+
+    @property
+    def at_once(self) -> int:
+        """Return how many phrases are decoded together: fewer of longer ones."""
+        return max(1, STEPS // self.representations[PHRASE].steps)
 
     def bound(self, batch: dict[str, Tensor], random: torch.Generator, condition: Tensor | None = None) -> dict[str, Tensor]:
         """Return one draw of the terms of the bound of each phrase, (B,) each, in nats, summed over its steps.
@@ -35,3 +46,8 @@ class PhraseModel(LatentModel):
     def told(self, x: Tensor) -> Tensor:
         """Return what is most likely at each step of phrases (N, T, ...), by posterior means, told the true steps before it."""
         raise NotImplementedError
+
+
+def in_parts(function: Callable[[Tensor], Tensor], model: PhraseModel, x: Tensor) -> Tensor:
+    """Return what a function of phrases, or latents, on the model's device gives, on the CPU, many at a time."""
+    return torch.cat([function(part.to(model.device)).cpu() for part in x.split(model.at_once)])

@@ -61,7 +61,7 @@ def whole_lines(model: PhraseModel, piece: PhrasePiece) -> Iterator[Line]:
     """Yield the lines of a piece in phrases that follow each other; behind the end of the last there is silence."""
     phrase: Phrase = model.representations[PHRASE]
     for number, line in enumerate(piece.lines, 1):
-        filled = np.concatenate([line, np.zeros((-len(line) % phrase.span, *line.shape[1:]), line.dtype)])
+        filled = phrase.filled(line, -(-len(line) // phrase.span) * phrase.span)
         first = np.arange(0, len(filled), phrase.span)
         yield Line(piece, number, first, _tensor(model, [phrase.window(filled, place) for place in first]))
 

@@ -119,7 +119,8 @@ def _scores(model: PhraseModel, x: Tensor, y: Tensor, draws: int, random: torch.
     """Return by section and score a number a phrase of x (N, T, ...), which y (N, T, ...) was made of."""
     phrase: Phrase = model.representations[PHRASE]
     anew = phrase.compare(x, y) | {"nll": model.nll(x, PHRASE, x, PHRASE)}
-    bits = {name: values / BIT for name, values in window_bounds(model, {PHRASE: x}, draws, random).items()}
+    limits = window_bounds(model, {PHRASE: x}, draws, random)
+    bits = {name: values / BIT for name, values in limits.items() if model.likelihood or name.startswith("kl_")}
     a_step = {name: values / phrase.steps for name, values in bits.items()} | {"kl_a_phrase": bits["kl_phrase"]}
     sections = {ANEW: anew, TOLD: phrase.compare(x, model.told(x)), BOUND: a_step}
     return {(section, name): values for section, own in sections.items() for name, values in own.items()}

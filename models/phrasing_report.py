@@ -6,7 +6,8 @@ from pathlib import Path
 from torch import Tensor
 
 from data.phrases import Phrase
-from models.phrasing import STRENGTHS, Phrases
+from models.phrase_generation import STRENGTHS
+from models.phrasing import Phrases
 from utils import phrase_figures
 from utils.report import Picture, Section, Sounds, Text
 

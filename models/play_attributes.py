@@ -140,6 +140,8 @@ def _found(model: PhraseModel, args: Namespace) -> tuple[dict[str, Tensor], str]
     ------
     InputError : it cannot be read, or has no phrases of the split.
     """
+    if not (args.corpus or model.config.windows):  # a checkpoint, of which nobody knows what it was trained on
+        raise InputError("attribute vectors are found in a corpus, and a checkpoint has none: give one with --corpus, or --vectors")
     config = replace(model.config, dbroot=args.corpus) if args.corpus else model.config
     try:
         pieces = config.corpus().of(args.split)

@@ -34,7 +34,7 @@ def written(model: PhraseModel, z: Tensor, args: Namespace, *seeds: object) -> T
 
 def attributes(model: PhraseModel, x: Tensor) -> list[dict[str, float]]:
     """Return columns about phrases (N, T, ...)."""
-    found = measure(model.config.kind, x.cpu())
+    found = measure(model.config.kind, model.representations[PHRASE].standard(x.cpu()))
     return [dict(zip(found, row, strict=True)) for row in torch.stack(list(found.values()), 1).tolist()]
 
 

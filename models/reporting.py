@@ -9,9 +9,10 @@ import torch
 from models import latents
 from models.epochs import Dataset, batches, on_device
 from models.evaluation import observe
+from models.phrase import PHRASE
 from models.run_folder import HISTORY
 from models.training import Trainer
-from utils import analysis_figures, figures, history
+from utils import analysis_figures, figures, history, phrase_figures
 from utils.config import InputError
 from utils.paths import make_folder
 
@@ -42,9 +43,19 @@ class Reporter:
         config, folder = trainer.model.config, make_folder(trainer.run / "figures")
         figures.learning_curves(history.read(trainer.run / HISTORY), folder / "history.pdf")
         if config.plot_reconstructions:
-            figures.translations(self.examples(trainer), folder / f"translations_{when}.pdf")
+            self._draw_examples(trainer, folder / f"translations_{when}.pdf")
         if config.plot_latentspace or config.plot_statistics:
             self._draw_latents(trainer, folder, when)
+
+    def _draw_examples(self, trainer: Trainer, path: Path) -> None:
+        """Draw held-out examples beside what is made of them: phrases as they are written, all else as images."""
+        examples = self.examples(trainer)
+        phrase = trainer.model.representations.get(PHRASE)
+        if phrase is None:
+            figures.translations(examples, path)
+            return
+        panels = [(f"{number}, {name}", x) for number, e in enumerate(examples, 1) for name, x in e[PHRASE].items()]
+        phrase_figures.phrases([(title, phrase.cells(x), phrase.rows) for title, x in panels], [path], phrase.span, 2)
 
     def _draw_latents(self, trainer: Trainer, folder: Path, when: str) -> None:
         """Draw latents of held-out examples on their principal axes, and how each class uses each dimension."""

@@ -104,7 +104,12 @@ def load_run(folder: Path, device: torch.device | str = "cpu", weights: str | No
     ------
     InputError : no run, half of one, of another system or version, or damaged in any part.
     """
-    if other := checkpoint_system(folder):
+    other = checkpoint_system(folder)
+    if other and weights:
+        raise InputError(f"--weights {weights}: {folder} is a checkpoint, which has but one state; leave it out")
+    if preset and not other:
+        raise InputError(f"--config {preset}: is for checkpoints of other programs, and {folder} is none; leave it out")
+    if other:
         return SYSTEMS[other].load().from_checkpoint(Path(folder), preset).to(device).eval()
     system, config = read_config(folder)
     path = saved(folder, weights)

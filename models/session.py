@@ -107,6 +107,11 @@ def _open(session: Session, trainer: Trainer, splits: dict[str, Dataset], start:
         trainer.restore(load_state(start), start)
         if not continues(config, prints, start.parent):
             trainer.renew()
+        if not session.resume and trainer.at.epoch >= config.total_epochs:
+            raise InputError(
+                f"{start}: has {trainer.at.epoch} epochs, and this run would end with {config.total_epochs}: give it more, or "
+                "take its weights alone by --load_epoch best"
+            )
     trainer.ranks.wait()  # until every rank has read what the first now writes
     if trainer.ranks.first:
         make_folder(folder)

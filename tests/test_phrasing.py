@@ -1,5 +1,6 @@
 """What an analysis finds out about models of phrases, by models whose answers are known."""
 
+import dataclasses
 import json
 import math
 from types import SimpleNamespace
@@ -8,15 +9,18 @@ import numpy as np
 import pytest
 import torch
 
+from data import phrase_statistics as statistics
+from data.attributes import measure
 from data.melody import Melody
 from data.phrase_corpora import PhrasePiece
 from data.phrase_windows import PhraseWindows
-from models import phrasing
+from models import phrase_generation, phrasing
 from models.epochs import batches
 from models.evaluation import observe
 from models.losses import Normal
 from models.phrase import PHRASE, PhraseModel
 from models.phrase_examples import add_examples
+from models.phrase_generation import Trained
 from models.phrasing import Wanted, examine
 from models.phrasing_report import draw, section
 
@@ -167,5 +171,33 @@ def test_examples_are_written_and_shown(found, tmp_path):
 
 
 def test_phrases_without_a_bar_before_have_no_self_similarity():
-    x = torch.zeros(2, 16, dtype=torch.long)
-    assert "as_the_bar_before" not in phrasing._sampled("melody", x, torch.arange(2)[:, None], None, 0)
+    x, group = torch.zeros(2, 16, dtype=torch.long), torch.arange(2)[:, None]
+    assert "as_the_bar_before" not in phrase_generation._sampled(Melody(16), "melody", x, group, None, 0)
+
+
+def test_notes_count_where_highest_pitches_differ():
+    """Of two notes one is remade, a pitch higher than any true one is not."""
+    x = torch.tensor([[50, 0, 60, 0], [50, 0, 0, 0]])
+    y = torch.tensor([[50, 0, 80, 0], [0, 0, 0, 0]])
+    struck = [phrasing._struck(Melody(4), "melody", each)["note_f1"] for each in (x, y)]
+    model = SimpleNamespace(representations={PHRASE: Melody(4)}, config=SimpleNamespace(kind="melody"))
+    found = phrasing._events(model, x, y, torch.arange(2)[:, None], 0)
+    assert struck[0].max() == 60 and struck[1].max() == 80
+    assert found["note_f1"]["value"] == pytest.approx(2 / 5) and found["onset_f1"]["value"] == pytest.approx(4 / 5)
+
+
+def test_copies_are_found_off_the_bar_and_transposed():
+    still = windows(3, 5)
+    known = Trained.of("melody", dataclasses.replace(still, hop=4, transpose=5), 0)
+    piece = torch.from_numpy(still.pieces[0].lines[0])
+    off = piece[8 : 8 + STEPS].clone()
+    moved = torch.where(off >= 2, off + 3, off)
+    other = torch.where(off == off.max(), off + 1, off)
+    found = phrase_generation._parts("melody", torch.stack([off, moved, other]), True)
+    assert statistics.verbatim(found, known.copied).tolist() == [True, True, False]
+
+
+def test_narrow_ranges_are_told_in_pitches_of_a_piano():
+    scale = torch.tensor([[2 + n for n in (0, 2, 4, 5, 7, 9, 11, 12)]])
+    low = Melody(8, lowest=48, highest=72)
+    assert measure("melody", low.standard(scale))["c_diatonic"].item() == 1

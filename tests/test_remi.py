@@ -99,6 +99,14 @@ def test_lines_are_of_all_instruments_but_drums():
     assert [len(line) for line in found] == [64, 16]  # a bar of silence, after what sounds longest, parts them
 
 
+def test_only_the_first_bars_of_what_never_ends_are_read():
+    phrase = Remi(32, tokens=16)
+    (line,), reasons = phrase.lines(sequence([(0, 100_000, 60), (3, 40_000, 64)]))
+    assert len(line) == 1600 and rows(phrase.of_line(line)) == [(0, 1600, 60, 80), (3, 1600, 64, 80)]
+    assert reasons == ["music is 6250 bars long: only the first 100 bars are read"]
+    assert rows(phrase.notes(phrase.window(line, 0))) == [(0, 32, 60, 79), (3, 32, 64, 79)]
+
+
 @pytest.mark.parametrize(
     ("music", "reason"),
     [
