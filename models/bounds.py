@@ -1,4 +1,4 @@
-"""Bounds of the likelihood of scores, a step, over all steps of a split.
+"""Bounds of the likelihood of scores or phrases, a step, over all windows of a split.
 
 The evidence lower bound, and the tighter one of importance weights: Burda, Grosse and Salakhutdinov, "Importance weighted
 autoencoders", 2016, section 3. Totals over windows are divided by the number of steps: it is no mean of the means of pieces.
@@ -13,6 +13,7 @@ from torch import Tensor
 from data.keys import KEY
 from models.epochs import on_device
 from models.evaluation import Estimate, Scores, estimate
+from models.phrase import PhraseModel
 from models.score import ScoreModel
 from utils.device import generator
 
@@ -20,12 +21,14 @@ BOUNDS = {"score_bound": "", "score_bound_key_told": KEY}  # section of results 
 
 
 @torch.no_grad()
-def bounds(model: ScoreModel, examples: Iterable[dict[str, Tensor]], draws: int, seed: int, label: str = "") -> dict[str, Estimate]:
+def bounds(
+    model: ScoreModel | PhraseModel, examples: Iterable[dict[str, Tensor]], draws: int, seed: int, label: str = ""
+) -> dict[str, Estimate]:
     """Return estimates in nats a step of ``nll``, ``kl_...``, ``bound``, their sum, and ``bound_K`` of K = `draws` weights.
 
     Parameters
     ----------
-    examples : batches of windows that hold every step once.
+    examples : batches of windows. Of scores they hold every step once; phrases overlap, and count as often as they are there.
     label : what the model is told of each window; by itself nothing.
     """
     parts: dict[str, list[Tensor]] = {}
@@ -41,7 +44,7 @@ def bounds(model: ScoreModel, examples: Iterable[dict[str, Tensor]], draws: int,
 
 
 def window_bounds(
-    model: ScoreModel, batch: dict[str, Tensor], draws: int, random: torch.Generator, label: str = ""
+    model: ScoreModel | PhraseModel, batch: dict[str, Tensor], draws: int, random: torch.Generator, label: str = ""
 ) -> dict[str, Tensor]:
     """Return the bounds and terms of the windows of a batch, (B,) each, in nats, summed over steps; see `bounds`."""
     told = batch[label].argmax(-1)[:, None] if label else None
