@@ -88,9 +88,10 @@ class Melody(Phrase):
             start, end = quantised_notes(notes)
             for part in at_gaps(start, end, self.gap * BAR):
                 first = bar_before(start[part.start])
-                line = self.written(start[part] - first, end[part] - first, notes.pitch[part])
-                lines.append(line[:LONGEST])
-                whole.append(len(line))
+                begin, stop, pitch = start[part] - first, end[part] - first, notes.pitch[part]
+                early = begin < LONGEST
+                lines.append(self.written(begin[early], stop[early].clip(max=LONGEST), pitch[early]))
+                whole.append(bar_after(stop[-1]))
         return lines, reasons + remarks(lines, self.steps, whole, "a melody")
 
     def tracks(self, sequence: Sequence, reasons: list[str]) -> Iterator[Sequence]:

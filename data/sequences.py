@@ -12,6 +12,7 @@ from data.score_files import LONGEST_DENOMINATOR, MAX_QUARTERS
 from utils.config import InputError
 
 QUARTER = 4  # steps: a step is a sixteenth
+MOST_METRES = 1000  # stretches of a file
 TEMPO = 120.0  # quarters a minute where nothing tells it
 _COLUMNS = {"onset": float, "offset": float, "pitch": np.int64, "velocity": np.int64, "program": np.int64, "track": np.int64}
 
@@ -81,10 +82,10 @@ def read_midi(path: str | Path) -> list[Sequence]:
     seconds = midi.clock(score, path)
     notes = _in_ticks(score)
     _check(notes, score.ticks_per_quarter, path)
-    sequences = [
-        _stretch(notes, start, stop, bar, score.ticks_per_quarter, seconds)
-        for start, stop, bar in _metres(score, int(notes.offset.max(initial=0)))
-    ]
+    metres = list(_metres(score, int(notes.offset.max(initial=0))))
+    if len(metres) > MOST_METRES:
+        raise InputError(f"{path}: changes its metre {len(metres) - 1} times, and {MOST_METRES} are read; write it anew")
+    sequences = [_stretch(notes, start, stop, bar, score.ticks_per_quarter, seconds) for start, stop, bar in metres]
     return [sequence for sequence in sequences if len(sequence)] or sequences[:1]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from data import chorales
-from data.score_files import TEMPO
+from data.score_files import MAX_QUARTERS, TEMPO
 from data.sequences import QUARTER
 from data.sequences import Sequence as Notes
 from data.voice_tables import Song, Voice, notes_of
@@ -67,9 +67,27 @@ def _load(path: Path) -> tuple[list[str], list[np.ndarray], list[np.ndarray]]:
     """Return the names of songs, the columns of notes, and those of stretches."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return arrays["names"].tolist(), [arrays[name] for name in NOTES], [arrays[name] for name in STRETCHES]
+            names, *columns = (arrays[name] for name in ("names", *NOTES, *STRETCHES))
+        notes, stretches = columns[: len(NOTES)], columns[len(NOTES) :]
+        _check(names, notes, stretches)
+        return names.tolist(), notes, stretches
     except Exception as error:  # a damaged file can provoke any
         raise InputError(f"{path}: damaged ({type(error).__name__}); remove it, and it is made anew") from None
+
+
+def _check(names: np.ndarray, notes: list[np.ndarray], stretches: list[np.ndarray]) -> None:
+    """Raise a ValueError for columns that `_save` cannot have written."""
+    (onset, offset, pitch), (song, voice, bar, first, tempo, count) = notes, stretches
+    times, wholes = (onset, offset, bar, first, tempo), (pitch, song, voice, count)
+    kinds = names.dtype.kind == "U" and all(a.dtype.kind == "f" for a in times) and all(a.dtype.kind == "i" for a in wholes)
+    lengths = {len(column) for column in notes}, {len(column) for column in stretches}
+    flat = all(column.ndim == 1 for column in (names, *notes, *stretches))
+    if not (kinds and flat and max(map(len, lengths)) == 1 and count.min() >= 1 and count.sum() == len(onset)):
+        raise ValueError("columns")
+    right = (onset >= 0) & (offset > onset) & (offset < 4 * MAX_QUARTERS) & (pitch >= 0) & (pitch < 128)
+    told = (song >= 0) & (song < len(names)) & (voice >= 1) & (voice <= len(VOICES)) & (bar > 0) & (tempo > 0)
+    if not (right.all() and told.all() and np.isfinite(np.concatenate(times)).all()):
+        raise ValueError("values")
 
 
 def _read_corpus() -> dict[str, list[Voice]]:

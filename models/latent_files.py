@@ -1,6 +1,7 @@
 """Latents and attribute vectors in files: plain arrays, and a mark of the run whose they are."""
 
 import hashlib
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from utils.files import atomic
 from utils.paths import make_folder
 
 RUN = "run"  # name of the mark among the arrays of a file
+MAX_BYTES = 2**30  # of a file, unpacked
 MARKED = 64  # numbers of each tensor that a mark is made of
 
 
@@ -43,6 +45,10 @@ def read_arrays(path: Path, model: LatentModel) -> dict[str, np.ndarray]:
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+                    raise ValueError("too large")
         with open(path, "rb") as file:
             content = np.load(file, allow_pickle=False)
             arrays = {name: content[name] for name in content.files} if hasattr(content, "files") else {"mean": content}

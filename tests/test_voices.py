@@ -165,3 +165,28 @@ def test_music21_is_needed(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="pip install music21") as caught:
         voices.default_voices(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"names": np.array("x")},
+        {"onset": np.array([1e300])},
+        {"onset": np.array([np.nan])},
+        {"count": np.array([7])},
+        {"song": np.array([5])},
+        {"pitch": np.array([1.5])},
+        {"bar": np.array([[16.0]])},
+        {"tempo": np.array(["x"])},
+    ],
+)
+def test_columns_that_cannot_be_are_said_to_be_damaged(tmp_path, wrong):
+    right = {"names": np.array(["bwv1"]), "onset": np.array([0.0]), "offset": np.array([4.0]), "pitch": np.array([60])}
+    right |= {"song": np.array([0]), "voice": np.array([1]), "bar": np.array([16.0]), "first": np.array([0.0])}
+    right |= {"tempo": np.array([90.0]), "count": np.array([1])}
+    path = tmp_path / voices.FILE
+    np.savez(path, **right)
+    assert len(voices.read(path)) == 1
+    np.savez(path, **(right | wrong))
+    with pytest.raises(InputError, match="damaged"):
+        voices.read(path)
