@@ -1,10 +1,11 @@
 """Attribute vectors are the difference of means of phrases with much and with little."""
 
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 import torch
 
+from data.drums import Hits
 from models.attribute_vectors import vectors
 from models.losses import Normal
 from models.phrase import PHRASE
@@ -13,7 +14,7 @@ from models.phrase import PHRASE
 class Known:
     """A model of hits whose latents are how many hits each drum has."""
 
-    config = SimpleNamespace(kind="hits")
+    config, representations = SimpleNamespace(kind="hits"), MappingProxyType({"phrase": Hits(16)})
     device = torch.device("cpu")
 
     def encode(self, x, source):

@@ -15,7 +15,7 @@ from models.run_folder import BEST, HISTORY, LAST, METRICS
 from models.runs import checkpoint_system, load_run, origin
 from tests.bundles import write
 from tests.phrase_music import drum_files, melody_files
-from tests.test_lt_train import assert_same_runs, resume
+from tests.test_lt_train import assert_same_runs, resume, rows
 from tests.test_timbre_training import interrupted
 from utils.checkpoint import load_state
 from utils.config import InputError
@@ -92,7 +92,7 @@ def test_training_ends_by_steps_or_epochs_whichever_is_sooner(train, words, epoc
     folder, _ = train(f"--kind drums {words}")
     config = read_run(folder)[1]
     steps = max(1, round(config.windows / config.batch_size))
-    assert config.epochs == (epochs or math.ceil(7 / steps))
+    assert config.total_epochs == (epochs or math.ceil(7 / steps)) == len(rows(folder))
 
 
 def test_sixteen_phrases_are_learned_by_heart(tmp_path):
@@ -143,11 +143,28 @@ def test_training_starts_from_a_checkpoint(train, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "kind", "bars"),
-    [("cat-drums_2bar_small.lokl.ckpt", "drums", 2), ("groove_4bar.ckpt", "drums", 4), ("anything.ckpt", "drums", 2)],
+    [("cat-drums_2bar_small.lokl.ckpt", "drums", 2), ("destiny_16bar.ckpt", "drums", 2), ("anything.ckpt", "drums", 2)],
 )
 def test_the_name_of_a_checkpoint_tells_how_long_its_phrases_are(tmp_path, name, kind, bars):
     made = from_checkpoint(checkpoint(tmp_path / name))
     assert (made.config.kind, made.config.bars) == (kind, bars)
+
+
+def test_a_name_tells_what_a_published_model_was_not_told(tmp_path):
+    path = checkpoint(tmp_path / "groovae_2bar_humanize.ckpt", 27, 27)
+    assert (from_checkpoint(path).config.kind, from_checkpoint(path).config.transform) == ("groove", "humanize")
+    melody = checkpoint(tmp_path / "cat-mel_2bar_big.ckpt", 90, 90)
+    assert from_checkpoint(melody).config.programs == (0, 31)
+
+
+def test_a_loaded_run_has_something_to_train(train):
+    folder, _ = train("--kind drums --num_steps 4")
+    with pytest.raises(InputError, match="give it more"):
+        train(f"--kind drums --load {folder}", name="none")
+    with pytest.raises(InputError, match="--pretrained and --load"):
+        train(f"--kind drums --load {folder} --pretrained x", name="both")
+    again, _ = train(f"--kind drums --load {folder} --load_epoch best --num_steps 8", name="more")
+    assert len(rows(again)) == 2
 
 
 def test_checkpoints_that_fit_no_kind_of_phrase_are_refused(tmp_path):
@@ -160,7 +177,7 @@ def test_checkpoints_that_fit_no_kind_of_phrase_are_refused(tmp_path):
     damaged = checkpoint(tmp_path / "damaged.ckpt")
     content = damaged.with_name("damaged.ckpt.data-00000-of-00001")
     content.write_bytes(content.read_bytes()[:-50])
-    with pytest.raises(InputError, match="damaged.ckpt"):
+    with pytest.raises(InputError, match=r"damaged\.ckpt"):
         from_checkpoint(damaged)
 
 
@@ -186,7 +203,7 @@ def test_checkpoints_that_fit_no_kind_of_phrase_are_refused(tmp_path):
         ("--kind hits --struck_only", "means nothing for --kind hits"),
         ("--kind drums --pretrained nowhere", "nowhere"),
         ("--kind melody --programs 5", "--programs: takes the first and the last"),
-        ("--kind melody --lowest 80 --highest 70", "--lowest 80: must be below"),
+        ("--kind melody --lowest 80 --highest 70", "--lowest 80 --highest 70: must be of 21-108"),
         ("--kind drums --dropout 1", "--dropout 1: must be less than 1"),
         ("--kind drums --beta_rate 1", "--beta_rate 1"),
     ],

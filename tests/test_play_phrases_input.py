@@ -144,7 +144,7 @@ def test_a_table_of_several_songs_is_no_piece(melodies, tmp_path, capsys):
         ("attribute", ["-n", "99999"], "give less of -n, --attribute or --strength"),
         ("attribute", ["--attribute", "joy"], "--attribute joy: of hits there are hit_density kick_share snare_share hat_share"),
         ("sample", ["--tempo", "3"], "--tempo 3: must lie within 4-1000"),
-        ("sample", ["--config", "tiny"], "--config tiny: is for checkpoints of other programs; a run knows what it is"),
+        ("sample", ["--config", "tiny"], "--config tiny: is for checkpoints of other programs, and"),
         ("sample", ["-t", "8"], "--frames: is for runs of another kind than this one, which has phrase"),
         ("sample", ["--key", "C"], "--key: is for runs of another kind"),
         ("sample", ["--split", "train"], "--split: is for runs of another kind"),
