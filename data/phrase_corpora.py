@@ -16,7 +16,7 @@ import numpy as np
 from data import sequences, voice_tables
 from data import voices as chorale_voices
 from data.groove_table import Entry, GrooveTables
-from data.phrases import Phrase, bars
+from data.phrases import LONGEST, ONLY_FIRST, Phrase, bars
 from data.score_files import MIDI, TEMPO
 from data.song_tables import JSON, NAMES
 from data.splits import ALL, SPLITS, completed, split_of
@@ -159,6 +159,9 @@ def read(root: str | Path, phrase: Phrase, voices: Sequence[int] = ()) -> Phrase
             made.append(Made(_name(path, root), None, [str(error).removeprefix(f"{path}: ")]))
     reasons = {each.name: list(dict.fromkeys(each.reasons)) for each in made if not each.piece}
     _report(root, len(made), phrase, reasons)
+    cut = [each.name for each in made if each.piece and any(ONLY_FIRST in reason for reason in each.reasons)]
+    if cut:
+        log.warning("%s: lines of %d pieces, as %s, are long: %s %s are read", root, len(cut), cut[0], ONLY_FIRST, bars(LONGEST))
     pieces = tuple(each.piece for each in made if each.piece)
     return PhraseCorpus(root, pieces, {name: "; ".join(why) for name, why in reasons.items()})
 

@@ -16,6 +16,7 @@ from utils.files import atomic
 from utils.paths import make_folder
 
 BAR = 4 * QUARTER  # steps
+ONLY_FIRST = "only the first"
 LONGEST = 100 * BAR  # steps that are read of one line
 VELOCITY = 80  # of notes whose velocity nothing tells
 TEMPOS = (4.0, 1000.0)  # quarters a minute that a MIDI file can say and a player follows
@@ -134,7 +135,7 @@ def remarks(lines: list[np.ndarray], steps: int, whole: list[int], what: str) ->
     short = max((len(line) for line in lines if len(line) < steps), default=0)
     said = [f"{what} of {bars(short)} is shorter than a phrase of {bars(steps)}"] if short else []
     if max(whole, default=0) > LONGEST:
-        said.append(f"{what} is {bars(max(whole))} long: only the first {bars(LONGEST)} are read")
+        said.append(f"{what} is {bars(max(whole))} long: {ONLY_FIRST} {bars(LONGEST)} are read")
     return said
 
 

@@ -243,8 +243,9 @@ class Config(TrainConfig):
 
     def title(self) -> str:
         """Return the run's name when the user gives none."""
-        shape = "hier" if self.levels else "flat"
-        return "__".join(["musicvae", f"{self.kind}_{self.bars}bar_{shape}", Path(self.dbroot).stem or "default"]).replace(" ", "_")
+        told = "" if self.transform == "none" else f"_{self.transform}"
+        shape = f"{self.kind}{told}_{self.bars}bar_{'hier' if self.levels else 'flat'}"
+        return "__".join(["musicvae", shape, Path(self.dbroot).stem or "default"]).replace(" ", "_")
 
 
 def _root(dbroot: str, cache: str, kind: str) -> Path:

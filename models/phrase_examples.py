@@ -40,6 +40,7 @@ def examples(
         yield Example(f"{piece.name}, bar {start // BAR + 1}", rolls, sounds)
 
 
+@torch.no_grad()
 def add_examples(found: Phrases, model: PhraseModel, dataset: PhraseWindows, number: int, seed: int, folder: Path) -> None:
     """Add examples to what was found, and write them, and some phrases of the prior, as MIDI and sound into `folder`."""
     for earlier in [*folder.glob("example_*"), *folder.glob("draw_*")]:  # there may have been more of them

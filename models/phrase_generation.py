@@ -147,9 +147,12 @@ def between(model: PhraseModel, observed: Observed, known: Trained | None, seed:
     tokens = {
         name: each.unflatten(0, (PATHS, POINTS)) for name, (each, _) in statistics.tokens(model.config.kind, standard).items()
     }
-    grams, result, courses, alone = known.grams if known else {}, {}, {}, torch.arange(PATHS)[:, None]
-    for part, paths in tokens.items():
-        of = _of(part, tokens)
+    grams, result, courses = known.grams if known else {}, {}, {}
+    for part, all_ in tokens.items():
+        paths, of = all_[(all_[:, 0] != all_[:, -1]).any(1)], _of(part, tokens)  # between equal phrases there is no way
+        alone = torch.arange(len(paths))[:, None]
+        if not len(paths):
+            continue
         ways = {"latents": paths, "mixed": statistics.mixed(paths[:, 0], paths[:, -1], POINTS, random)}
         for way, each in ways.items():
             course = statistics.course(each)

@@ -78,6 +78,7 @@ class Phrases:
         return {"attribute_change": changes, "strengths": list(STRENGTHS), "attributes_by_strength": self.effect.curves}
 
 
+@torch.no_grad()
 def examine(
     model: PhraseModel, observed: Observed, test: PhraseWindows, train: PhraseWindows | None, wanted: Wanted, seed: int
 ) -> Phrases:

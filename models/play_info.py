@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models.run_folder import BEST, HISTORY, LAST, METRICS
-from models.runs import parameters, read_config
+from models.runs import checkpoint_system, load_run, parameters, read_config
 from models.systems import SYSTEMS
 from utils import history
 from utils.checkpoint import load_state
@@ -16,7 +16,13 @@ PROGRESS = ("epoch", "step", "seconds", "train_total", "valid_total")  # columns
 
 
 def info(run: Path) -> None:
-    """Print what a run is."""
+    """Print what a run is, or a checkpoint of another program."""
+    if other := checkpoint_system(run):
+        model = load_run(run)
+        print(f"{run}\n  {other}: {SYSTEMS[other].summary}, a checkpoint of another program")
+        for line in _configuration(model.config):
+            print(line)
+        return
     system, config = read_config(run)
     parts, rows, saved = parameters(run), history.read(run / HISTORY), [name for name in (BEST, LAST) if (run / name).is_file()]
     print(f"{run}\n  {system}: {SYSTEMS[system].summary}")

@@ -196,7 +196,7 @@ MODES = {
     ),
     "decode": Mode(
         "write what latents stand for, an npz with mean or z (N, size), or an npy: FILE_NUMBER.mid, .wav, FILE.csv, FILE.pdf",
-        (Way("models.play_phrase_files", OF_PHRASES + "input", PHRASE, CAREFUL),),
+        (Way("models.play_phrase_files", OF_PHRASES + "input", PHRASE, {"temperature": 0.0}),),
         *(FILES, (".npz", ".npy")),
     ),
     "extract": Mode(

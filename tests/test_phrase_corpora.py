@@ -226,3 +226,11 @@ def test_groove_has_the_published_windows():
     corpus = read(DATA / "groove", Drums(64, kit="roland"))
     assert (len(corpus), len(corpus.of("train")), len(corpus.of("valid"))) == (378, 332, 46)
     assert len(corpus.classes()["style"]) == 18
+
+
+def test_long_lines_are_cut_with_a_word(tmp_path, caplog):
+    midi_file(tmp_path / "long.mid", [], drums=beat(103))
+    with caplog.at_level("WARNING"):
+        (piece,) = read(tmp_path, Drums(32))
+    assert len(piece.lines[0]) == 1600
+    assert "lines of 1 pieces, as long, are long: only the first 100 bars are read" in caplog.text
