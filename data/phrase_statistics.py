@@ -164,11 +164,6 @@ def nearest(x: Tensor, y: Tensor, apart: bool = False) -> tuple[Tensor, Tensor]:
     return torch.cat(distances).long(), torch.cat(places)
 
 
-def coverage(places: Tensor, n: int) -> float:
-    """Return the share of `n` phrases that are the nearest of some other: that occur in the `places` that `nearest` gives."""
-    return len(places.unique()) / n
-
-
 class Course(NamedTuple):
     """How K points of paths between two phrases differ from its ends; shares of steps."""
 

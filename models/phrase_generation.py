@@ -50,10 +50,9 @@ class Drawn(NamedTuple):
 class Trained(NamedTuple):
     """Phrases that a model was trained on, some of them at most."""
 
-    phrase: Phrase
-    kind: str
     x: Tensor  # (M, T, ...) at bar lines
-    grams: dict[str, NGram]  # of their parts
+    tokens: Tensor  # (M, T, P) of all their parts
+    grams: dict[str, NGram]  # of each of them
     copied: Tensor  # (M', T, P) all that training has seen, up to transposition where it was transposed
     moved: bool  # whether it was
 
@@ -62,10 +61,11 @@ class Trained(NamedTuple):
         """Return those of a dataset."""
         still = replace(dataset, transpose=0)
         x, all_ = _some(dataset.plain(), SOME, seed), _some(still, MOST, seed)
-        tokens = statistics.tokens(kind, dataset.phrase.standard(x))
-        grams = {part: NGram(each, n, ORDER) for part, (each, n) in tokens.items() if (n + 1) ** ORDER < 2**63}
-        moved = dataset.transpose > 0
-        return cls(dataset.phrase, kind, x, grams, _parts(kind, dataset.phrase.standard(all_), moved), moved)
+        all_, moved = dataset.phrase.standard(all_), dataset.transpose > 0
+        parts = statistics.tokens(kind, dataset.phrase.standard(x))
+        grams = {part: NGram(each, n, ORDER) for part, (each, n) in parts.items() if (n + 1) ** ORDER < 2**63}
+        tokens = torch.stack([each for each, _ in parts.values()], -1)
+        return cls(x, tokens, grams, _parts(kind, all_, moved), moved)
 
 
 def _some(dataset: PhraseWindows, most: int, seed: int) -> Tensor:
@@ -117,6 +117,8 @@ def _sampled(phrase: Phrase, kind: str, x: Tensor, group: Tensor, known: Trained
     if known:
         copied = statistics.verbatim(_parts(kind, standard, known.moved), known.copied)
         result["verbatim_of_training"] = estimate(Scores(copied.double(), group), seed)
+        apart = statistics.nearest(whole.flatten(1), known.tokens.flatten(1))[0] / whole[0].numel()
+        result["from_nearest_of_training"] = estimate(Scores(apart, group), seed)
         for part, gram in known.grams.items():
             result["bits_by_5_grams" + _of(part, tokens)] = estimate(Scores(gram.bits(tokens[part][0]), group), seed)
     return result

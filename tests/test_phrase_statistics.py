@@ -17,7 +17,6 @@ from data.phrase_kinds import GRID
 from data.phrase_statistics import (
     HISTOGRAMS,
     course,
-    coverage,
     distinct,
     divergences,
     hamming,
@@ -148,10 +147,6 @@ def test_nearest_others(monkeypatch):
         assert place[[0, 3]].tolist() == [3, 0]
         assert distance[[0, 3]].tolist() == [0, 0]
         assert (distance[1:3] > 0).all()
-
-
-def test_coverage():
-    assert coverage(torch.tensor([0, 2, 2, 0]), 5) == 2 / 5
 
 
 def test_course_of_paths():
