@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.runs import MINUTES, run, table, train
 from data.phrase_baselines import BASELINES
 from models.musicvae_presets import OURS, PRESETS
-from models.phrasing import REAL
+from models.phrase_generation import REAL
 from utils import cli
 from utils.config import InputError, read_json
 from utils.paths import make_folder

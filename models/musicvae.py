@@ -65,10 +65,10 @@ class Model(PhraseModel):
     def forward(self, batch: dict[str, Tensor], step: int = 0, phase: str = "vae") -> Losses:
         """Return the losses of a batch of phrases (B, T, ...): sums over steps, means over phrases; in evaluation always told.
 
-        The divergence beyond the free bits of a phrase as a whole costs; section 1.6 of the program's specification.
+        The divergence costs beyond the free bits, which are of a phrase as a whole; docs/musicvae.md says more.
         """
         config, x = self.config, batch[PHRASE]
-        q = self.encoder(self._heard(x))
+        q = self.encoder(self._inputs(x))
         z = q.rsample() if self.training else q.mean
         share = sampled_share(config, step) if self.training else 0.0
         logits = self.decoder(z, self._feeds(self._mixed(x, z, share) if share else x))
@@ -82,7 +82,7 @@ class Model(PhraseModel):
         config = self.config
         return (config.lr_min + (config.lr - config.lr_min) * config.lr_decay**step) / config.lr
 
-    def _heard(self, x: Tensor) -> Tensor:
+    def _inputs(self, x: Tensor) -> Tensor:
         """Return what the encoder reads of phrases, (N, T, depth); in training without some hits."""
         phrase, most = self.representations[PHRASE], self.config.note_dropout
         if not (most and self.training):
@@ -119,7 +119,7 @@ class Model(PhraseModel):
 
     def encode(self, x: Tensor, source: str, condition: Tensor | None = None) -> Normal:
         """Return the posterior of the latents (N, Z) of phrases."""
-        return self.encoder(self._heard(x))
+        return self.encoder(self._inputs(x))
 
     def decode(
         self,

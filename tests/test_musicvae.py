@@ -144,9 +144,9 @@ def test_in_evaluation_nothing_is_drawn():
 def test_hits_are_withheld_from_the_encoder_in_training_alone():
     made = model("hits", note_dropout=1.0)
     x = torch.ones(8, 32, 9)
-    assert made._heard(x)[..., :9].mean() == 1
+    assert made._inputs(x)[..., :9].mean() == 1
     torch.manual_seed(0)
-    heard = made.train()._heard(x)[..., :9].mean((1, 2))
+    heard = made.train()._inputs(x)[..., :9].mean((1, 2))
     assert heard.min() < 0.5 < heard.max() and heard.unique().numel() == 8
 
 
