@@ -25,7 +25,8 @@ TEMPERATURES = (1.0, 0.5)  # that phrases are drawn at
 PATHS, POINTS = 100, 9  # of interpolation
 STEERED, STRENGTHS = 200, (-2.0, -1.0, 0.0, 1.0, 2.0)  # phrases of the prior that attributes are added to, and how much
 ORDER = 5  # of n-grams
-SOME, MOST = 20_000, 200_000  # training phrases that statistics are of, and that copies are looked for among
+SOME = 20_000  # training phrases that statistics are of, at most
+LOOKED_AT = 2**23  # steps of training phrases that copies are looked for among, at most
 SHOWN = 12  # draws that are kept to be seen
 REAL = "real"
 
@@ -60,7 +61,7 @@ class Trained(NamedTuple):
     def of(cls, kind: str, dataset: PhraseWindows, seed: int) -> "Trained":
         """Return those of a dataset."""
         still = replace(dataset, transpose=0)
-        x, all_ = _some(dataset.plain(), SOME, seed), _some(still, MOST, seed)
+        x, all_ = _some(dataset.plain(), SOME, seed), _some(still, LOOKED_AT // dataset.phrase.steps, seed)
         all_, moved = dataset.phrase.standard(all_), dataset.transpose > 0
         parts = statistics.tokens(kind, dataset.phrase.standard(x))
         grams = {part: NGram(each, n, ORDER) for part, (each, n) in parts.items() if (n + 1) ** ORDER < 2**63}
