@@ -48,7 +48,7 @@ def default_pieces(cache_folder: str | Path, step: str = "quarter", reading: str
 def _read_corpus() -> dict[str, Score]:
     scores = {}
     log.warning("Bach's chorales are read once, which takes some minutes; then they are kept")
-    for path in progress(_paths(), desc="Reading Bach's chorales once", unit="score"):
+    for path in progress(paths(), desc="Reading Bach's chorales once", unit="score"):
         try:
             scores[path.stem] = score_files.read(path)
         except InputError as error:
@@ -58,7 +58,7 @@ def _read_corpus() -> dict[str, Score]:
     return scores
 
 
-def _paths() -> list[Path]:
+def paths() -> list[Path]:
     """Return the files of the chorales, each once, sorted."""
     try:
         from music21 import corpus

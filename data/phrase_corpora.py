@@ -7,7 +7,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +17,10 @@ from data import sequences, voice_tables
 from data import voices as chorale_voices
 from data.groove_table import Entry, GrooveTables
 from data.phrases import LONGEST, ONLY_FIRST, Phrase, bars
+from data.pieces import Collection, folder_split
 from data.score_files import MIDI, TEMPO
-from data.song_tables import JSON, NAMES
-from data.splits import ALL, SPLITS, completed, split_of
+from data.song_tables import JSON
+from data.splits import split_of
 from utils.cli import progress
 from utils.config import InputError
 from utils.inputs import found
@@ -67,7 +68,7 @@ class PhrasePiece:
 
 
 @dataclass(frozen=True, eq=False)
-class PhraseCorpus:
+class PhraseCorpus(Collection):
     """Hold pieces in the order of files, and what is known of all.
 
     Parameters
@@ -77,39 +78,8 @@ class PhraseCorpus:
     reasons : why some files or songs gave nothing, by name.
     """
 
-    root: Path
     pieces: tuple[PhrasePiece, ...]
     reasons: Mapping[str, str] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.pieces)
-
-    def __iter__(self) -> Iterator[PhrasePiece]:
-        return iter(self.pieces)
-
-    def of(self, split: str) -> tuple[PhrasePiece, ...]:
-        """Return the pieces of a split, or of ``"all"``; none where the files give splits and lack this one."""
-        return tuple(piece for piece in self.pieces if split in (ALL, piece.split))
-
-    def with_all_splits(self) -> "PhraseCorpus":
-        """Return the pieces with some in every split, as `data.splits.completed` completes what the files give.
-
-        Raises
-        ------
-        InputError
-            There are less than three different pieces.
-        """
-        given = [piece.split for piece in self.pieces]
-        absent = [split for split in SPLITS if split not in given]
-        if not absent:
-            return self
-        try:
-            splits = completed([piece.identity for piece in self.pieces], given)
-        except InputError as error:
-            raise InputError(f"{self.root}: {error}") from None
-        parts = ", ".join(f"{splits.count(split)} {split}" for split in SPLITS)
-        log.warning("%s: gives no pieces for %s; split anew: %s", self.root, " or ".join(absent), parts)
-        return replace(self, pieces=tuple(replace(piece, split=split) for piece, split in zip(self.pieces, splits, strict=True)))
 
     def classes(self) -> dict[str, tuple[str, ...]]:
         """Return for each label that is known of every line its classes in all splits, sorted, where they are two or more."""
@@ -198,7 +168,7 @@ def _pieces(path: Path, root: Path, phrase: Phrase, chosen: Sequence[int], table
         known = tables.entry(path)
         entry, phrase = known or Entry(None, {}), phrase.of_kit("roland" if known else "gm")
         stretches = [(notes, {}) for notes in sequences.read_midi(path)]
-        yield _made(stretches, phrase, name, path, entry.split or _folder_split(path, root), entry.labels)
+        yield _made(stretches, phrase, name, path, entry.split or folder_split(path, root), entry.labels)
         return
     for song in (chorale_voices if path.name == CHORALES else voice_tables).read(path, chosen):
         stretches = [(notes, {VOICE: str(number)}) for number, notes in song.voices]
@@ -208,12 +178,6 @@ def _pieces(path: Path, root: Path, phrase: Phrase, chosen: Sequence[int], table
 def _name(path: Path, root: Path) -> str:
     name = str(path.relative_to(root).with_suffix("")) if path != root else path.stem
     return name.encode("utf-8", "replace").decode("utf-8")  # names of files that are not UTF-8 could not be written
-
-
-def _folder_split(path: Path, root: Path) -> str | None:
-    """Return the split that a folder below the root is called by."""
-    folders = path.relative_to(root).parts[:-1] if path != root else ()
-    return next((NAMES[folder.lower()] for folder in folders if folder.lower() in NAMES), None)
 
 
 def _made(stretches: Sequence[Stretch], phrase: Phrase, name: str, path: Path, split: str | None, labels: Labels) -> Made:

@@ -6,7 +6,7 @@ The files' own modules find notes and songs (`data.score_files`, `data.song_tabl
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +14,10 @@ import numpy as np
 
 from data import rolls, score_files, song_tables
 from data.keys import LABELS, Key, find_key, pitch_class_counts
+from data.pieces import Collection, folder_split
 from data.score_files import MIDI, MUSICXML, TEMPO, Score
-from data.song_tables import JSON, NAMES, NPZ, PICKLES, Song
-from data.splits import ALL, SPLITS, completed, split_of
+from data.song_tables import JSON, NPZ, PICKLES, Song
+from data.splits import split_of
 from utils.cli import progress
 from utils.config import InputError
 from utils.inputs import found
@@ -69,40 +70,10 @@ class Piece:
 
 
 @dataclass(frozen=True, eq=False)
-class Pieces:
+class Pieces(Collection):
     """Hold pieces in the order of files, and of songs within one."""
 
-    root: Path
     pieces: tuple[Piece, ...]
-
-    def __len__(self) -> int:
-        return len(self.pieces)
-
-    def __iter__(self) -> Iterator[Piece]:
-        return iter(self.pieces)
-
-    def of(self, split: str) -> tuple[Piece, ...]:
-        """Return the pieces of a split, or of ``"all"``; none where the files give splits and lack this one."""
-        return tuple(piece for piece in self.pieces if split in (ALL, piece.split))
-
-    def with_all_splits(self) -> "Pieces":
-        """Return the pieces with some in every split, as `data.splits.completed` completes what the files give.
-
-        Raises
-        ------
-        InputError
-            There are less than three different pieces.
-        """
-        given = [piece.split for piece in self.pieces]
-        absent = [split for split in SPLITS if split not in given]
-        if not absent:
-            return self
-        try:
-            splits = completed([piece.identity for piece in self.pieces], given)
-        except InputError as error:
-            raise InputError(f"{self.root}: {error}") from None
-        log.warning("%s: gives no pieces for %s; split anew, %s", self.root, " or ".join(absent), _parts(splits))
-        return replace(self, pieces=tuple(replace(piece, split=split) for piece, split in zip(self.pieces, splits, strict=True)))
 
     def classes(self, relative_major: bool = True) -> dict[str, int]:
         """Return the classes of all splits, sorted in ASCII, with how many pieces of the train split each has.
@@ -130,12 +101,6 @@ class Pieces:
                 mode = "major" if piece.key.major else "minor"
                 raise InputError(f"target keys '{' '.join(targets)}': {piece.name} is in {mode}; add a key for those, like C or c")
         return replace(self, pieces=tuple(piece.transposed(key) for piece in self.pieces for key in by_mode[piece.key.major]))
-
-
-def _parts(splits: Sequence[str]) -> str:
-    """Say how many pieces are in each split."""
-    counts = Counter(splits)
-    return "so that there are some: " + ", ".join(f"{counts[split]} {split}" for split in SPLITS) + "; docs/data.md says how"
 
 
 def read(root: str | Path, step: str = "quarter", reading: str = "sounding") -> Pieces:
@@ -201,14 +166,8 @@ def _pieces(path: Path, root: Path, step: str, reading: str) -> list[Piece | Non
     name = str(path.relative_to(root).with_suffix("")) if path != root else path.stem
     name = name.encode("utf-8", "replace").decode("utf-8")  # names of files that are not UTF-8 could not be written
     if path.suffix.lower() in MIDI + MUSICXML:
-        return [piece_of(score_files.read(path), name, path, steps, reading, _folder_split(path, root))]
+        return [piece_of(score_files.read(path), name, path, steps, reading, folder_split(path, root))]
     return [_of_song(song, name, path, steps, reading) for song in song_tables.read(path)]
-
-
-def _folder_split(path: Path, root: Path) -> str | None:
-    """Return the split that a folder below the root is called by."""
-    folders = path.relative_to(root).parts[:-1] if path != root else ()
-    return next((NAMES[folder.lower()] for folder in folders if folder.lower() in NAMES), None)
 
 
 def piece_of(score: Score, name: str, path: Path, steps: int, reading: str = "sounding", split: str | None = None) -> Piece | None:

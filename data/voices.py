@@ -94,7 +94,7 @@ def _read_corpus() -> dict[str, list[Voice]]:
     """Return the voices of each chorale."""
     songs = {}
     log.warning("the voices of Bach's chorales are read once, which takes some minutes; then they are kept")
-    for path in progress(chorales._paths(), desc="Reading Bach's chorales once", unit="score"):
+    for path in progress(chorales.paths(), desc="Reading Bach's chorales once", unit="score"):
         try:
             songs[path.stem] = list(voices_of(_parsed(path)))
         except Exception as error:  # a damaged file can provoke any

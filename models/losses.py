@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 LOG_TWO_PI = math.log(2 * math.pi)
+BIT = math.log(2)  # nats
 
 
 class Normal(NamedTuple):

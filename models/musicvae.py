@@ -27,7 +27,6 @@ from models.phrase import PHRASE, PhraseModel
 from utils.checkpoint import load_weights
 from utils.config import InputError, merge
 
-BIT = math.log(2)  # nats
 OTHER = "other"  # class of what the run's corpus has not
 
 
@@ -73,7 +72,7 @@ class Model(PhraseModel):
         share = sampled_share(config, step) if self.training else 0.0
         logits = self.decoder(z, self._feeds(self._mixed(x, z, share) if share else x))
         nll, kl, beta = self._nll(logits, x).sum(1).mean(), losses.kl(q), weight(config, step)
-        cost = (kl - config.free_bits * BIT).clamp_min(0).mean()
+        cost = (kl - config.free_bits * losses.BIT).clamp_min(0).mean()
         terms = {"nll_phrase": nll, "kl_phrase": kl.mean(), "kl_beyond_free": cost, "beta": torch.tensor(beta)}
         return Losses(nll + beta * cost, terms | ({"own_steps": torch.tensor(share)} if config.sampling != "none" else {}))
 

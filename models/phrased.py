@@ -14,16 +14,16 @@ from data.phrase_corpora import SUFFIXES, PhrasePiece
 from data.phrases import Phrase
 from models.bounds import window_bounds
 from models.evaluation import Scores, estimate, translation
+from models.losses import BIT
 from models.phrase import PHRASE, PhraseModel
 from models.phrase_files import Line, whole_lines
 from models.runs import checkpoint_system, read_config
 from models.systems import SYSTEMS
 from utils.config import InputError
 from utils.device import generator
-from utils.inputs import found
+from utils.inputs import below, found
 
 ANEW, TOLD, BOUND = translation(PHRASE, PHRASE), "phrase_told", "phrase_bound"  # sections, called as those of an analysis
-BIT = math.log(2)  # nats
 AT_ONCE = 512  # phrases that are evaluated together
 
 
@@ -51,19 +51,15 @@ def read(root: Path, phrase: Phrase, without: Sequence[Path] = ()) -> tuple[tupl
     InputError : there are no pieces.
     """
     corpus = phrase_corpora.read(root, phrase)
-    pieces = tuple(piece for piece in corpus if not _below(piece.path, without))
+    pieces = tuple(piece for piece in corpus if not below(piece.path, without))
     home = root if root.is_dir() else root.parent
     files = {path.with_suffix(""): path for path in found(root, SUFFIXES)}
     reasons = {files.get(home / name, home / name): why for name, why in corpus.reasons.items()}
-    failed = {str(path): f"{path}: {why}" for path, why in reasons.items() if not _below(path, without)}
+    failed = {str(path): f"{path}: {why}" for path, why in reasons.items() if not below(path, without)}
     if not pieces:
         others = "".join(f"; {line}" for line in list(failed.values())[:1])
         raise InputError(f"{root}: holds no phrases but those that an evaluation has written; give a folder of pieces{others}")
     return pieces, failed
-
-
-def _below(path: Path, folders: Sequence[Path]) -> bool:
-    return any(path.resolve().is_relative_to(folder.resolve()) for folder in folders)
 
 
 @dataclass(frozen=True, eq=False)

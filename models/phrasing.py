@@ -23,6 +23,7 @@ from data.phrases import Phrase
 from data.trio import PARTS
 from models.bounds import bounds
 from models.evaluation import Estimate, Observed, Scores, estimate, passes
+from models.losses import BIT
 from models.phrase import PHRASE, PhraseModel, in_parts
 from models.phrase_generation import STRENGTHS, Effect, Trained, between, from_prior, single, steered
 from utils.device import generator
@@ -30,7 +31,6 @@ from utils.distributions import mmd_to_normal, purity
 
 log = logging.getLogger(__name__)
 
-BIT = float(np.log(2))  # nats
 COMPARED = 2000  # latents that are compared with the prior
 
 

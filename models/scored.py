@@ -25,7 +25,7 @@ from models.score import SCORE, ScoreModel
 from models.systems import SYSTEMS
 from utils.config import InputError
 from utils.device import generator
-from utils.inputs import found
+from utils.inputs import below, found
 
 TO_KEY = translation(SCORE, KEY)
 OF_KEYS = (TO_KEY, "score_bound_key_told")  # sections that need a key that the model knows
@@ -56,21 +56,17 @@ def read(root: Path, step: str, reading: str, without: Sequence[Path] = ()) -> t
     ------
     InputError : there are no pieces.
     """
-    pieces = [piece for piece in scores.read(root, step, reading) if not _below(piece.path, without)]
+    pieces = [piece for piece in scores.read(root, step, reading) if not below(piece.path, without)]
     if not pieces:
         raise InputError(f"{root}: holds only what an evaluation has written; give a folder of pieces")
     known, failed = {piece.path for piece in pieces}, {}
     for path in found(root, SUFFIXES):
-        if path not in known and not _below(path, without):
+        if path not in known and not below(path, without):
             try:
                 scores.read(path, step, reading)
             except InputError as error:
                 failed[str(path)] = str(error)
     return tuple(pieces), failed
-
-
-def _below(path: Path, folders: Sequence[Path]) -> bool:
-    return any(path.resolve().is_relative_to(folder.resolve()) for folder in folders)
 
 
 @dataclass(frozen=True)

@@ -51,9 +51,9 @@ def test_default_pieces_need_music21(tmp_path, monkeypatch):
 
 def test_default_pieces_are_read_once(tmp_path, monkeypatch):
     files = [midi_file(tmp_path / f"bwv{i}.mid", melody(pitches=SCALE[i:]), metres=[(0, 3, 4)]) for i in range(4)]
-    monkeypatch.setattr(chorales, "_paths", lambda: files)
+    monkeypatch.setattr(chorales, "paths", lambda: files)
     first = chorales.default_pieces(tmp_path / "cache", "16th")
-    monkeypatch.setattr(chorales, "_paths", None)
+    monkeypatch.setattr(chorales, "paths", None)
     again = chorales.default_pieces(tmp_path / "cache", "16th")
     assert [piece.name for piece in first] == [piece.name for piece in again] == ["bwv0", "bwv1", "bwv2", "bwv3"]
     for i, piece in enumerate(again):

@@ -90,7 +90,7 @@ def test_missing_splits_are_made(tmp_path, caplog):
     assert {piece.split for piece in corpus} == {"train"}
     completed = corpus.with_all_splits()
     assert {piece.split for piece in completed} == {"train", "valid", "test"} and completed.with_all_splits() is completed
-    assert "gives no pieces for valid or test; split anew: " in warned(caplog)
+    assert "gives no pieces for valid or test; split anew, so that there are some: " in warned(caplog)
     with pytest.raises(InputError, match="cannot be split in three"):
         read(tmp_path / "train" / "0.mid", TWO).with_all_splits()
 

@@ -74,7 +74,7 @@ def chorale(bars=2, pitch=60, tempo=None):
 def corpus(monkeypatch):
     """What music21 has, by names of files."""
     scores = {}
-    monkeypatch.setattr(chorales, "_paths", lambda: [Path(f"{name}.mxl") for name in scores])
+    monkeypatch.setattr(chorales, "paths", lambda: [Path(f"{name}.mxl") for name in scores])
     monkeypatch.setattr(voices, "_parsed", lambda path: scores[path.stem])
     return scores
 
@@ -111,7 +111,7 @@ def test_some_voices(tmp_path, corpus):
 def test_read_once(tmp_path, corpus, monkeypatch, caplog):
     corpus["bwv1"] = chorale()
     first = read(voices.default_voices(tmp_path), TWO)
-    monkeypatch.setattr(chorales, "_paths", None)
+    monkeypatch.setattr(chorales, "paths", None)
     again = read(voices.default_voices(tmp_path), TWO)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     for a, b in zip(first.pieces[0].lines, again.pieces[0].lines, strict=True):

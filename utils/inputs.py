@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from utils.config import InputError
@@ -35,3 +35,8 @@ def distinct(names: Iterable[str]) -> list[str]:
         free = next(candidate for candidate in numbered if candidate.casefold() not in taken)
         taken[free.casefold()] = free
     return list(taken.values())
+
+
+def below(path: Path, folders: Sequence[Path]) -> bool:
+    """Tell whether a path lies in one of some folders."""
+    return any(path.resolve().is_relative_to(folder.resolve()) for folder in folders)
