@@ -25,7 +25,7 @@ from torch.nn import functional
 from benchmarks.training import measure
 from models import losses
 from models.losses import Normal
-from models.musicvae import BIT, Model, heads, sampled_share, weight
+from models.musicvae import Model, heads, sampled_share, weight
 from models.musicvae_config import Config
 from models.musicvae_heads import DRUMS
 from models.phrase import PHRASE
@@ -167,7 +167,7 @@ class Plain(nn.Module):
         config, q = self.config, self.encoded(x)
         z = q.rsample() if self.training else q.mean
         _, nll = self.decoded(z, x, sampled_share(config, step) if self.training else 0.0)
-        cost = (losses.kl(q) - config.free_bits * BIT).clamp_min(0)
+        cost = (losses.kl(q) - config.free_bits * losses.BIT).clamp_min(0)
         return (nll + weight(config, step) * cost).mean()
 
 

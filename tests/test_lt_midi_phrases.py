@@ -15,8 +15,8 @@ from data.phrase_corpora import read
 from data.sequences import read_midi
 from models import phrased, phrased_files
 from models.bounds import window_bounds
+from models.losses import BIT
 from models.phrase import PHRASE
-from models.phrased import BIT
 from models.run_folder import BEST
 from models.runs import load_run
 from tests import bundles
