@@ -1,6 +1,6 @@
 """What models of phrases share: windows of some bars of a melody, of drums, of a groove or of a trio."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ class PhraseModel(LatentModel):
     """
 
     likelihood: bool = True  # whether its nll is one: of velocities and times that are guessed by squared errors it is not
+    wishes: Mapping[str, tuple[str, ...]] = {}  # attribute -> classes that `decode` can be asked for, by a condition (N, A) of ids
 
     @property
     def at_once(self) -> int:
@@ -40,11 +41,24 @@ class PhraseModel(LatentModel):
         temperature: float = 0.0,
         random: torch.Generator | None = None,
     ) -> Tensor:
-        """Return the phrases (N, T, ...) that latents stand for, each step following those that were written before it."""
+        """Return the phrases (N, T, ...) that latents stand for, each step following those that were written before it.
+
+        Where there are `wishes`, `condition` (N, A) has class ids, -1 where nothing is wished; without one nothing is.
+        """
         raise NotImplementedError
 
     def told(self, x: Tensor) -> Tensor:
         """Return what is most likely at each step of phrases (N, T, ...), by posterior means, told the true steps before it."""
+        raise NotImplementedError
+
+
+class ConstrainedModel(PhraseModel):
+    """A model whose latents (N, Z') stand for latents (N, Z) of a frozen one, `base`, which writes and reads the phrases."""
+
+    base: PhraseModel  # in evaluation mode, on the same device; neither trained nor saved
+
+    def to_base(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Return the latents of the base (N, Z) that latents (N, Z') stand for; `condition` as of `decode`."""
         raise NotImplementedError
 
 
