@@ -50,6 +50,7 @@ class PhrasePiece:
     tempo : quarters a minute; 120 where the file tells none.
     labels : what is known of the piece: ``drummer``, ``style``, ``beat_type``.
     line_labels : what is known of each line: ``voice``, a number from the top.
+    given : whether the split is the file's own.
     """
 
     name: str
@@ -60,6 +61,7 @@ class PhrasePiece:
     tempo: float = TEMPO
     labels: Labels = field(default_factory=dict)
     line_labels: tuple[Labels, ...] = ()
+    given: bool = False
 
     def label(self, name: str, line: int) -> str | None:
         """Return what is known of a line by a name, of itself or of the piece."""
@@ -192,7 +194,7 @@ def _made(stretches: Sequence[Stretch], phrase: Phrase, name: str, path: Path, s
         return Made(name, None, reasons or ["no notes"])
     identity = identity_of([line for line, _, _ in lines], phrase)  # shorter lines, too: the same whatever the length of phrases
     kept, known, tempos = zip(*long, strict=True)
-    piece = PhrasePiece(name, path, split or split_of(identity), identity, kept, tempos[0], labels, known)
+    piece = PhrasePiece(name, path, split or split_of(identity), identity, kept, tempos[0], labels, known, bool(split))
     return Made(name, piece, reasons)
 
 

@@ -64,20 +64,24 @@ class PhraseWindows:
     def batch(self, rows: Tensor, random: torch.Generator) -> dict[str, Tensor]:
         """Return ``phrase`` (B, T, ...), int64 of tokens, else float32; ``weight`` (B,) steps; ``item``, ``group`` (B, 1).
 
-        Beside them for each of the labels class ids (B,), -1 where it is not known.
+        Beside them for each of the labels class ids (B,), -1 where it is not known; and ``shift`` (B,) semitones, if transposed.
         """
         content = self._windows.content[rows]
         piece, line, _ = self.rows[rows].unbind(1)
-        phrase = content.long() if content.dtype == torch.int16 else content.float()
+        phrase, moved = content.long() if content.dtype == torch.int16 else content.float(), {}
         if self.transpose:
-            shift = torch.randint(-self.transpose, self.transpose + 1, (len(phrase),), generator=random)
-            phrase = self.phrase.transposed(phrase, shift)
-        return {
-            "phrase": phrase,
-            "weight": torch.full((len(phrase),), self.phrase.steps, dtype=torch.float64),
-            "item": piece[:, None],
-            "group": self._group[piece, None],
-        } | {name: ids[self._first_line[piece] + line] for name, ids in self._ids.items()}
+            moved["shift"] = torch.randint(-self.transpose, self.transpose + 1, (len(phrase),), generator=random)
+            phrase = self.phrase.transposed(phrase, moved["shift"])
+        return (
+            {
+                "phrase": phrase,
+                "weight": torch.full((len(phrase),), self.phrase.steps, dtype=torch.float64),
+                "item": piece[:, None],
+                "group": self._group[piece, None],
+            }
+            | moved
+            | {name: ids[self._first_line[piece] + line] for name, ids in self._ids.items()}
+        )
 
     @property
     def varies(self) -> bool:

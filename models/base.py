@@ -22,10 +22,11 @@ class Losses:
 
 @dataclass
 class ParamGroup:
-    """The parameters that one phase of a training step moves, and at which learning rate."""
+    """The parameters that one phase of a training step moves, at which learning rate, and how often."""
 
     params: list[nn.Parameter]
     lr: float
+    times: int = 1  # updates a step, each with noise of its own
 
 
 class LatentModel(nn.Module):
@@ -101,6 +102,14 @@ class LatentModel(nn.Module):
     def pace(self, step: int) -> float:
         """Return what all learning rates are multiplied by at `step` (updates done); 1 unless a system says else."""
         return 1.0
+
+    def attach(self) -> None:
+        """Load what the model needs and its own weights are without, as another run that it stands on; nothing by default.
+
+        Raises
+        ------
+        InputError : it is not there, or is no longer what it was.
+        """
 
     def prepare(self, batches: Iterable[dict[str, Tensor]]) -> None:
         """Fit what is fixed before the first step (statistics of the training split, frozen parts); nothing by default."""

@@ -8,8 +8,8 @@ import torch
 
 from models.base import LatentModel
 from models.epochs import Dataset, batches
+from models.restoring import read_weights
 from models.run_folder import BEST, HISTORY, LAST
-from models.runs import read_weights
 from models.training import Trainer, fit
 from utils import history
 from utils.checkpoint import load_state, load_weights

@@ -10,8 +10,8 @@ from models.base import LatentModel
 from models.dissimilarities import centroids
 from models.epochs import Dataset
 from models.evaluation import observe, passes
+from models.restoring import read_weights
 from models.run_folder import numbered
-from models.runs import read_weights
 from models.systems import System
 from utils import geometry
 from utils.checkpoint import load_weights

@@ -23,7 +23,7 @@ from models.musicvae_config import Config
 from models.musicvae_heads import HEADS, Categorical, Performed, Several
 from models.musicvae_nets import Decoder, Draws, Encoder
 from models.musicvae_pretrained import configured
-from models.phrase import PHRASE, PhraseModel
+from models.phrase import PHRASE, PhraseModel, terms
 from utils.checkpoint import load_weights
 from utils.config import InputError, merge
 
@@ -151,9 +151,9 @@ class Model(PhraseModel):
         written = self.decoder.write(z, draws)
         return torch.stack(written, -1) if len(cores) > 1 else written[0]
 
-    def told(self, x: Tensor) -> Tensor:
-        """Return what is most likely at each step of phrases (N, T, ...), told the true steps before it."""
-        logits, drawn = self.decoder(self.encode(x, PHRASE).mean, self._feeds(x)), []
+    def told(self, x: Tensor, z: Tensor | None = None) -> Tensor:
+        """Return what is most likely at each step of phrases (N, T, ...), told the true steps before it; by `z` if given."""
+        logits, drawn = self.decoder(self.encode(x, PHRASE).mean if z is None else z, self._feeds(x)), []
         for core, own in zip(self.decoder.cores, logits, strict=True):
             flat = own.flatten(0, 1)
             drawn.append(
@@ -163,16 +163,18 @@ class Model(PhraseModel):
 
     def nll(self, x: Tensor, source: str, y: Tensor, target: str, condition: Tensor | None = None) -> Tensor:
         """Return -ln p(y | posterior mean of x), (N,), of a step on average."""
-        return self._nll(self.decoder(self.encode(x, source).mean, self._feeds(y)), y).mean(1)
+        return self.explain(self.encode(x, source).mean, y) / y.shape[1]
+
+    def explain(self, z: Tensor, x: Tensor) -> Tensor:
+        """Return -ln p(x | z) of phrases (N, T, ...) by latents (N, Z), (N,), in nats, summed over steps."""
+        return self._nll(self.decoder(z, self._feeds(x)), x).sum(1)
 
     def bound(self, batch: dict[str, Tensor], random: torch.Generator, condition: Tensor | None = None) -> dict[str, Tensor]:
         """Return one draw of the terms of the bound of each phrase, (B,)."""
         x = batch[PHRASE]
         q = self.encode(x, PHRASE)
         z = q.mean + q.variance.sqrt() * torch.randn(q.mean.shape, generator=random).to(q.mean)
-        nll, prior = self._nll(self.decoder(z, self._feeds(x)), x).sum(1), Normal(torch.zeros_like(z), torch.ones_like(z))
-        ratio = losses.gaussian_nll(q, z) - losses.gaussian_nll(prior, z)
-        return {"nll": nll, "kl_phrase": losses.kl(q), "log_weight": ratio - nll}
+        return terms(q, z, self.explain(z, x))
 
 
 def heads(config: Config, phrase) -> list[torch.nn.Module]:

@@ -201,7 +201,7 @@ class Config(TrainConfig):
         ------
         InputError : they cannot be read, or nothing in them is of this kind.
         """
-        return _corpus(self.root, self.phrase(), self.voices)
+        return _split(self.root, self.phrase(), self.voices)
 
     @property
     def root(self) -> Path:
@@ -268,8 +268,14 @@ def _root(dbroot: str, cache: str, kind: str) -> Path:
 
 
 @functools.lru_cache(maxsize=2)
-def _corpus(root: Path, phrase: "Phrase", voices: tuple[int, ...]) -> "PhraseCorpus":
-    """Return the pieces of a corpus, in three splits, read once in a process."""
+def pieces_of(root: Path, phrase: "Phrase", voices: tuple[int, ...]) -> "PhraseCorpus":
+    """Return the pieces of a corpus, read once in a process."""
     from data.phrase_corpora import read
 
-    return read(root, phrase, voices).with_all_splits()
+    return read(root, phrase, voices)
+
+
+@functools.lru_cache(maxsize=2)
+def _split(root: Path, phrase: "Phrase", voices: tuple[int, ...]) -> "PhraseCorpus":
+    """Return the pieces of a corpus, in three splits, made once in a process."""
+    return pieces_of(root, phrase, voices).with_all_splits()

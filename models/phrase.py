@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from models import losses
 from models.base import LatentModel
+from models.losses import Normal
 
 PHRASE = "phrase"  # the modality
 STEPS = 2**15  # of phrases that are decoded or evaluated at once
@@ -47,9 +49,25 @@ class PhraseModel(LatentModel):
         """
         raise NotImplementedError
 
-    def told(self, x: Tensor) -> Tensor:
-        """Return what is most likely at each step of phrases (N, T, ...), by posterior means, told the true steps before it."""
+    def told(self, x: Tensor, z: Tensor | None = None) -> Tensor:
+        """Return what is most likely at each step of phrases (N, T, ...), told the true steps before it.
+
+        Parameters
+        ----------
+        z : (N, Z) latents to go by, the posterior means when not given.
+        """
         raise NotImplementedError
+
+    def explain(self, z: Tensor, x: Tensor) -> Tensor:
+        """Return -ln p(x | z) of phrases (N, T, ...) by latents (N, Z), (N,), in nats, summed over steps."""
+        raise NotImplementedError
+
+
+def terms(q: Normal, z: Tensor, nll: Tensor) -> dict[str, Tensor]:
+    """Return what `PhraseModel.bound` does, of a posterior `q` (B, Z), one draw `z` of it, and its -ln p(x | z) (B,)."""
+    prior = Normal(torch.zeros_like(z), torch.ones_like(z))
+    ratio = losses.gaussian_nll(q, z) - losses.gaussian_nll(prior, z)
+    return {"nll": nll, "kl_phrase": losses.kl(q), "log_weight": ratio - nll}
 
 
 class ConstrainedModel(PhraseModel):

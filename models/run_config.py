@@ -1,14 +1,15 @@
-"""The ``config.json`` of a run. Imports no torch."""
+"""The ``config.json`` of a run of any system. Imports no torch."""
 
 from pathlib import Path
 
+from models import run_folder
 from models.config import TrainConfig
-from models.run_folder import CONFIG
+from models.run_folder import CONFIG, FORMAT
 from models.systems import SYSTEMS
-from utils.config import InputError, merge, read_json, to_json
+from utils.config import to_json
 from utils.files import write_json
 
-FORMAT = 1  # of config.json
+CONFIGS = {name: system.Config for name, system in SYSTEMS.items()}
 
 
 def write_run(folder: Path, system: str, config: TrainConfig, fingerprints: dict[str, str]) -> None:
@@ -16,38 +17,11 @@ def write_run(folder: Path, system: str, config: TrainConfig, fingerprints: dict
     write_json(folder / CONFIG, {"format": FORMAT, "system": system, "config": to_json(config), "fingerprints": fingerprints})
 
 
-def is_run(folder: Path) -> bool:
-    """Tell whether a folder has the ``config.json`` of a run; checkpoints of other programs may have one of that name, too."""
-    try:
-        return "system" in read_json(folder / CONFIG)
-    except InputError:
-        return False
-
-
 def read_run(folder: Path) -> tuple[str, TrainConfig, dict[str, str]]:
     """Return the system's name, the configuration and the fingerprints of the run in `folder`.
 
     Raises
     ------
-    InputError : no run, damaged, of an unknown system or of a newer format.
+    InputError : see `models.run_folder.read`.
     """
-    if not (folder / CONFIG).is_file():
-        raise InputError(f"{folder}: is no run, it has no {CONFIG}; give a folder that lt_train.py has made")
-    content = read_json(folder / CONFIG)
-    system = content.get("system")
-    if (
-        content.get("format") != FORMAT
-        or not isinstance(system, str)
-        or system not in SYSTEMS
-        or not isinstance(content.get("config"), dict)
-        or not isinstance(content.get("fingerprints", {}), dict)
-    ):
-        raise InputError(
-            f"{folder / CONFIG}: format {content.get('format')!r}, system {system!r}: not of this version, or it may be damaged"
-        )
-    try:
-        config = merge(SYSTEMS[system].Config(), content["config"])
-        config.validate()
-    except InputError as error:
-        raise InputError(f"{folder / CONFIG}: {error}") from None
-    return system, config, content.get("fingerprints", {})
+    return run_folder.read(folder, CONFIGS)

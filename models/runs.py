@@ -1,21 +1,18 @@
 """From a run's folder to its model."""
 
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
+from models import run_folder
 from models.base import LatentModel
-from models.config import SAVING, TRAINING, TrainConfig
-from models.run_config import is_run, read_run
-from models.run_folder import BEST, CONFIG, LAST, saved_name
+from models.config import TrainConfig
+from models.restoring import build, restored
+from models.run_config import CONFIGS, read_run
+from models.run_folder import is_run
 from models.systems import SYSTEMS
-from utils.checkpoint import load_state, load_weights
 from utils.config import InputError
-
-LARGEST = 1_000_000  # of the whole numbers that size a model; far larger ones would fill the memory before anything else failed
 
 
 def read_config(folder: Path) -> tuple[str, TrainConfig]:
@@ -25,48 +22,7 @@ def read_config(folder: Path) -> tuple[str, TrainConfig]:
     ------
     InputError : no run, damaged, of an unknown system or of a newer format, or of absurd sizes.
     """
-    folder = Path(folder)
-    try:
-        system, config, _ = read_run(folder)
-    except (OverflowError, TypeError) as error:
-        raise InputError(f"{folder / CONFIG}: holds what no run can have ({error}); it may be damaged") from None
-    for name, field in type(config).__dataclass_fields__.items():
-        if field.metadata.get("group", TRAINING) not in (TRAINING, SAVING) and _largest(getattr(config, name)) > LARGEST:
-            raise InputError(f"{folder / CONFIG}: {name} is {getattr(config, name)}, which is absurd; it may be damaged")
-    return system, config
-
-
-def _largest(value: Any) -> int:
-    values = value if isinstance(value, tuple) else (value,)
-    return max((abs(v) for v in values if isinstance(v, int)), default=0)
-
-
-def saved(folder: Path, weights: str | None = None) -> Path:
-    """Return the file of a run's weights: the best, or the last where there are no best, unless `weights` says.
-
-    Raises
-    ------
-    InputError : it is not there, or no such can be.
-    """
-    names = [saved_name(weights)] if weights else [BEST, LAST]
-    path = next((path for name in names if (path := Path(folder) / name).is_file()), None)
-    if path is None:
-        raise InputError(f"{folder}: has no {' and no '.join(names)}; wait until training has saved, or train it")
-    return path
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the weights in a saved state.
-
-    Raises
-    ------
-    InputError : the file is missing, damaged or holds none.
-    """
-    state = load_state(path)
-    tensors = state.get("model") if isinstance(state, dict) else None
-    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise InputError(f"{path}: holds no weights; it may be damaged")
-    return tensors
+    return run_folder.read_sound(folder, CONFIGS)
 
 
 def checkpoint_system(path: Path) -> str | None:
@@ -92,17 +48,25 @@ def origin(path: Path) -> tuple[str, dict[str, str]]:
     return system, fingerprints
 
 
-def load_run(folder: Path, device: torch.device | str = "cpu", weights: str | None = None, preset: str = "") -> LatentModel:
+def load_run(
+    folder: Path,
+    device: torch.device | str = "cpu",
+    weights: str | None = None,
+    preset: str = "",
+    base: Path | None = None,
+    base_preset: str = "",
+) -> LatentModel:
     """Return the model of the run in `folder`, or of a checkpoint of another program, on `device`, in evaluation mode.
 
     Parameters
     ----------
     preset : of a checkpoint, what it is, where its sizes do not tell.
     weights : ``best``, ``last``, the number of a saved epoch, or by itself the best where there are some.
+    base, base_preset : of a run that stands on another, where that is now, and what it is, instead of what its configuration says.
 
     Raises
     ------
-    InputError : no run, half of one, of another system or version, or damaged in any part.
+    InputError : no run, half of one, of another system or version, or damaged in any part, or without what it stands on.
     """
     other = checkpoint_system(folder)
     if other and weights:
@@ -110,43 +74,27 @@ def load_run(folder: Path, device: torch.device | str = "cpu", weights: str | No
     if preset and not other:
         raise InputError(f"--config {preset}: is for checkpoints of other programs, and {folder} is none; leave it out")
     if other:
-        return SYSTEMS[other].load().from_checkpoint(Path(folder), preset).to(device).eval()
-    system, config = read_config(folder)
-    path = saved(folder, weights)
-    tensors = read_weights(path)
-    sketch = _build(system, config, folder, "meta")  # of no size, so that a wrong configuration cannot fill the memory
-    _check_fit(sketch, tensors, path)
-    model = _build(system, config, folder, "cpu")
-    load_weights(model, tensors, path)
-    return model.to(device).eval()
+        model = SYSTEMS[other].load().from_checkpoint(Path(folder), preset)
+    else:
+        system, config = read_config(folder)
+        model = restored(SYSTEMS[system].load().Model, _on(config, base, base_preset, folder), folder, weights)
+    model = model.to(device).eval()
+    model.attach()
+    return model
 
 
-def _check_fit(model: LatentModel, weights: dict[str, Tensor], path: Path) -> None:
-    """Raise InputError unless `weights` have the names and shapes of the model's."""
-    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    found = {name: tensor.shape for name, tensor in weights.items()}
-    if expected != found:
-        first = min(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-        raise InputError(f"{path}: its weights do not fit the model of {CONFIG} (first difference: {first})")
+def _on(config: TrainConfig, base: Path | None, preset: str, folder: Path) -> TrainConfig:
+    """Return a configuration that stands on what is given instead of what it says.
 
-
-class _Undrawn(TorchFunctionMode):
-    """Leave out drawing initial weights, as saved ones take their place: it takes long, and seconds more on the device "meta".
-
-    They are zero instead: what draws until all is within bounds would never end otherwise.
+    Raises
+    ------
+    InputError : it stands on nothing.
     """
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        return args[0].zero_() if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
-
-
-def _build(system: str, config: TrainConfig, folder: Path, device: str) -> LatentModel:
-    try:
-        with torch.device(device), _Undrawn():
-            return SYSTEMS[system].load().Model(config)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError, MemoryError) as error:
-        reason = " ".join(f"{type(error).__name__} {error}".split())[:120]
-        raise InputError(f"{Path(folder) / CONFIG}: describes no model that can be built ({reason}); it may be damaged") from None
+    given = {"pretrained": str(base) if base else "", "base_preset": preset}
+    given = {name: value for name, value in given.items() if value}
+    if given and not {"pretrained", "base_preset"} <= {field.name for field in fields(config)}:
+        raise InputError(f"--base: {folder} stands on no other run; leave it out")
+    return replace(config, **given)
 
 
 def parameters(folder: Path) -> dict[str, int]:
@@ -156,5 +104,6 @@ def parameters(folder: Path) -> dict[str, int]:
     ------
     InputError : no run, or a damaged configuration.
     """
-    model = _build(*read_config(folder), folder, "meta")
+    system, config = read_config(folder)
+    model = build(SYSTEMS[system].load().Model, config, folder, "meta")
     return {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}

@@ -11,9 +11,10 @@ from models.config import TrainConfig
 from models.epochs import Dataset, batches
 from models.evaluation import means, observe, passes
 from models.reporting import Reporter
+from models.restoring import read_weights
 from models.run_config import read_run, write_run
 from models.run_folder import BEST, HISTORY, LAST, LOCK, METRICS
-from models.runs import parameters, read_weights
+from models.runs import parameters
 from models.systems import SYSTEMS
 from models.training import Interrupted, Trainer, fit
 from utils import device as devices
@@ -61,13 +62,17 @@ def train(session: Session, device_name: str, threads: int) -> int:
         devices.seed(config.seed, "weights")
         trainer = Trainer(module.Model(config), folder, device, ranks)
         with locked(make_folder(folder) / LOCK, wait=False) if ranks.first else contextlib.nullcontext():
+            trainer.model.attach()
             _open(session, trainer, splits, start)
-            reporter = Reporter(splits["valid"], session.tensorboard)
+            reporter = Reporter(splits["valid"] if len(splits["valid"]) else splits["train"], session.tensorboard)
             reason = fit(trainer, splits["train"], splits["valid"], session.minutes, reporter)
             log.info("%s: epoch %d, step %d", reason, trainer.at.epoch, trainer.at.step)
             if ranks.first:
                 reporter.finish(trainer)
-                print(json.dumps(_test(trainer, splits["test"]), indent=2))
+                if len(splits["test"]):
+                    print(json.dumps(_test(trainer, splits["test"]), indent=2))
+                else:
+                    log.warning("nothing was held out, so there are no scores")
     except InputError:
         _leave_nothing(folder)
         raise

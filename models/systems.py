@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from models import classifying_config, crossmodal_config, musicvae_config, timbre_config
+from models import classifying_config, crossmodal_config, latent_constraint_config, musicvae_config, timbre_config
 from models.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -46,4 +46,9 @@ SYSTEMS = {
     ),
     "classifying": System("piano-rolls and their keys", classifying_config.Config, "models.classifying"),
     "musicvae": System("some bars of melodies, drums, grooves or trios", musicvae_config.Config, "models.musicvae"),
+    "latent_constraint": System(
+        "phrases like one's own: a small model of the latents of a trained musicvae",
+        latent_constraint_config.Config,
+        "models.latent_constraint",
+    ),
 }

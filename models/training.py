@@ -92,8 +92,10 @@ class Trainer:
         """
         seed(self.model.config.seed, "noise", self.at.step, self.ranks.rank)
         terms: dict[str, float] = {}
-        for name in self.groups:
-            terms = self._update(name, batch) | terms  # the first phase's total stands
+        for name, group in self.groups.items():
+            for _ in range(group.times):
+                last = self._update(name, batch)
+            terms = last | terms  # the first phase's total stands
         accumulate(self.at.sums, terms, size_of(batch))
         self.at.step, self.at.batch = self.at.step + 1, self.at.batch + 1
 
@@ -143,16 +145,21 @@ class Trainer:
     # -- one epoch ----------------------------------------------------------------------------------------------------
 
     def finish_epoch(self, valid: Dataset) -> dict[str, float]:
-        """Validate, schedule, keep the best weights, and add a row to the history; return the row."""
-        at = self.at
-        train, unseen = means(at.sums, self.ranks, self.device), evaluate(self.model, valid, self.device, self.groups, self.ranks)
+        """Validate, schedule, keep the best weights, and add a row to the history; return the row.
+
+        Where nothing is held out, the learning rate follows the loss in training, and the last weights count.
+        """
+        at, train = self.at, means(self.at.sums, self.ranks, self.device)
+        unseen = evaluate(self.model, valid, self.device, self.groups, self.ranks) if len(valid) else {}
         self._check(unseen)
         row = {"epoch": at.epoch, "step": at.step, "seconds": round(at.seconds, 3)}
         row |= {f"lr_{name}": o.param_groups[0]["lr"] * self.model.pace(at.step) for name, o in self.optimizers.items()}
         row |= {f"train_{k}": v for k, v in train.items()} | {f"valid_{k}": v for k, v in unseen.items()}
         for schedule in self.schedules.values():
-            schedule.step(unseen["total"])
-        if unseen["total"] < at.best and at.epoch >= self.model.config.settled:
+            schedule.step((unseen or train)["total"])
+        if not unseen:
+            at.best_epoch = at.epoch  # nothing tells them apart
+        elif unseen["total"] < at.best and at.epoch >= self.model.config.settled:
             at.best, at.best_epoch = unseen["total"], at.epoch
             weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
             self.best = {"model": weights, "epoch": at.epoch, "loss": at.best}
@@ -284,7 +291,7 @@ def fit(trainer: Trainer, train: Dataset, valid: Dataset, minutes: float = 0.0, 
     """
     config, at, ranks = trainer.model.config, trainer.at, trainer.ranks
     total = n_batches(train, config.batch_size)
-    if len(train) // total < 2 * ranks.size or len(valid) < ranks.size:
+    if len(train) // total < 2 * ranks.size or 0 < len(valid) < ranks.size:
         raise InputError(f"{len(train)} examples to train and {len(valid)} to validate on are too few; bring more notes or frames")
     trainer.model.train()
     clock = Clock(at.seconds, minutes, config.save_minutes)
@@ -304,7 +311,8 @@ def fit(trainer: Trainer, train: Dataset, valid: Dataset, minutes: float = 0.0, 
                 if over:
                     return "the time is up"
             row = trainer.finish_epoch(valid)
-            bar.set_postfix(epoch=row["epoch"], train=f"{row['train_total']:.1f}", valid=f"{row['valid_total']:.1f}")
+            totals = {name: f"{row[f'{name}_total']:.1f}" for name in ("train", "valid") if f"{name}_total" in row}
+            bar.set_postfix(epoch=row["epoch"], **totals)
             if trainer.turn() or at.epoch % config.save_epochs == 0:
                 trainer.save(number=at.epoch)
             if report and ranks.first:

@@ -15,6 +15,8 @@ ROOT = Path(__file__).parent.parent
 FLOORS = ("utils", "data", "models")  # from the ground up; the scripts stand on top
 GROUND = {
     "models.config",
+    "models.run_folder",
+    "models.restoring",
     "models.base",
     "models.sound",
     "models.score",

@@ -8,9 +8,10 @@ import torch
 
 import lt_train
 from models import baselines, left_out
+from models.restoring import read_weights
 from models.run_config import read_run
 from models.run_folder import BEST, HISTORY, numbered
-from models.runs import load_run, read_weights
+from models.runs import load_run
 from models.systems import SYSTEMS
 from models.timbre import datasets
 from tests import timbres

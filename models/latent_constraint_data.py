@@ -1,0 +1,86 @@
+"""Phrases with their latents by a frozen model: encoded once, and kept on disk."""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from data.phrase_windows import PhraseWindows
+from models.musicvae import Model
+from models.phrase import PHRASE
+from utils.checkpoint import load_state, save_state
+from utils.cli import progress
+from utils.config import InputError
+from utils.paths import make_folder
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedWindows(PhraseWindows):
+    """Phrases of which a batch has the posterior of the base's latents, too: ``mean`` and ``variance`` (B, Z).
+
+    Parameters
+    ----------
+    base : the frozen model.
+    mark : a hash of its weights.
+    folder : where latents are kept.
+    decoded : whether a batch has what the base makes of the means, too: ``decoded`` (B, T, ...).
+    """
+
+    base: Model | None = None
+    mark: str = ""
+    folder: Path = Path()
+    decoded: bool = False
+
+    def plain(self) -> PhraseWindows:
+        """Return the phrases of the same pieces that begin with a bar, as they are and without latents."""
+        return PhraseWindows(self.pieces, self.phrase, labels=self.labels)
+
+    def batch(self, rows: Tensor, random: torch.Generator) -> dict[str, Tensor]:
+        """Return what `PhraseWindows.batch` does, with ``mean``, ``variance`` and where it is asked for ``decoded``."""
+        found = super().batch(rows, random)
+        shift = found.get("shift", torch.zeros(len(rows), dtype=torch.int64)) + self.transpose
+        return found | {name: values[shift, rows] for name, values in self._latents.items()}
+
+    @cached_property
+    def _latents(self) -> dict[str, Tensor]:
+        """What the base makes of all phrases in each transposition, (2 * transpose + 1, W, ...)."""
+        path = self.folder / f"{self._key}.safetensors"
+        try:
+            return load_state(path)
+        except InputError as error:
+            if path.exists():
+                log.warning("%s; it is made anew", error)
+        moved = [self._encoded(shift) for shift in range(-self.transpose, self.transpose + 1)]
+        found = {name: torch.stack([part[name] for part in moved]) for name in moved[0]}
+        try:
+            save_state(make_folder(self.folder) / path.name, found)
+        except InputError as error:
+            log.warning("%s; latents will be made anew the next time", error)
+        return found
+
+    @property
+    def _key(self) -> str:
+        """Return a name for the latents of these phrases: a hash of all that they depend on."""
+        content = self._windows.content.contiguous()
+        known = f"{self.mark} {self.phrase} {self.transpose} {self.decoded} {content.dtype} {tuple(content.shape)}"
+        digest = hashlib.blake2b(known.encode(), digest_size=16)
+        digest.update(content.numpy().tobytes())
+        return digest.hexdigest()
+
+    @torch.no_grad()
+    def _encoded(self, shift: int) -> dict[str, Tensor]:
+        """Return what the base makes of the phrases, transposed by so many semitones."""
+        still, parts = PhraseWindows(self.pieces, self.phrase, self.hop), []
+        for rows in progress(torch.arange(len(self)).split(self.at_once), desc="Encoding", unit="batch"):
+            x = still.batch(rows, torch.Generator())[PHRASE]
+            x = self.phrase.transposed(x, torch.full((len(x),), shift)) if shift else x
+            q = self.base.encode(x.to(self.base.device), PHRASE)
+            part = q._asdict() | ({"decoded": self.base.decode(q.mean, PHRASE)} if self.decoded else {})
+            parts.append({name: values.cpu() for name, values in part.items()})
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,60 @@
+"""A MusicVAE that other models stand on: a run, or a checkpoint of Magenta's; frozen."""
+
+import functools
+import hashlib
+from pathlib import Path
+
+from torch import nn
+
+from models import musicvae, run_folder
+from models.musicvae_config import Config
+from models.restoring import restored
+from utils.config import InputError, read_json
+
+SYSTEM = "musicvae"
+
+
+def load(path: Path, preset: str = "") -> musicvae.Model:
+    """Return the MusicVAE of a run or of a checkpoint, in evaluation mode and without gradients; the same one in a process.
+
+    Parameters
+    ----------
+    path : see `models.runs.load_run`.
+    preset : of a checkpoint, what it is, where its sizes do not tell.
+
+    Raises
+    ------
+    InputError : it is neither, or damaged.
+    """
+    files = sorted(path.iterdir()) if path.is_dir() else sorted(path.parent.glob(f"{path.name}*"))
+    stamp = tuple((file.name, *file.stat()[6:9:2]) for file in files if file.suffix != ".lock")
+    return _load(path, preset, stamp)
+
+
+@functools.lru_cache(maxsize=1)
+def _load(path: Path, preset: str, stamp: object) -> musicvae.Model:
+    if run_folder.is_run(path):
+        model = _of_run(path, preset)
+    elif musicvae.reads_checkpoint(path):
+        model = musicvae.from_checkpoint(path, preset)
+    else:
+        raise InputError(f"{path}: is neither a run of the system {SYSTEM} nor a checkpoint of Magenta's that a model can stand on")
+    return model.eval().requires_grad_(False)
+
+
+def _of_run(path: Path, preset: str) -> musicvae.Model:
+    system = read_json(path / run_folder.CONFIG).get("system")
+    if system != SYSTEM:
+        raise InputError(f"{path}: is a run of the system {system}; give one of {SYSTEM} to stand on")
+    if preset:
+        raise InputError(f"--base_preset {preset}: is for checkpoints, and {path} is a run, which knows; leave it out")
+    return restored(musicvae.Model, run_folder.read_sound(path, {SYSTEM: Config})[1], path)
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Return a hash of all weights of a model: another one, or the same after more training, has another."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
