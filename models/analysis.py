@@ -1,7 +1,7 @@
 """Everything that `lt_analyze.py` finds out about one run on one split of a corpus."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from data.splits import ALL
-from models import baselines, composing, latents, left_out, phrase_examples, phrasing, spaces
+from models import baselines, composing, constraining, latents, left_out, phrase_examples, phrasing, spaces
 from models.base import LatentModel
 from models.config import TrainConfig
 from models.epochs import Dataset
 from models.evaluation import Estimate, Observed, estimates, observe, passes
 from models.examples import Example, examples
 from models.listening import Listened, listen
-from models.phrase import PHRASE, PhraseModel
+from models.phrase import PHRASE, ConstrainedModel, PhraseModel
 from models.runs import load_run, origin
 from models.score import ScoreModel
 from models.systems import SYSTEMS
@@ -55,6 +55,8 @@ class Request:
     projections: tuple[str, ...] = ("pca",)
     weights: str | None = None
     config: str = ""  # preset that a checkpoint of another program is of
+    base: str = ""  # where the frozen model that the run stands on is now, if not where it was
+    base_preset: str = ""  # what that is, where it is a checkpoint
     space: spaces.Wanted = spaces.Wanted()
     music: composing.Wanted = composing.Wanted()
     phrases: phrasing.Wanted = phrasing.Wanted()
@@ -75,8 +77,14 @@ class Analysis:
     space: spaces.Space | None = None
     music: composing.Music | None = None
     phrases: phrasing.Phrases | None = None
+    constraint: constraining.Constraint | None = None
     examples: list[Example] = field(default_factory=list)
     frequencies: np.ndarray | None = None  # Hz, of the bands of their spectra
+
+    def add(self, metrics: Mapping[str, Mapping[str, dict[str, Estimate]]]) -> None:
+        """Add sections of metrics by column."""
+        for name, sections in metrics.items():
+            self.metrics[name] = self.metrics.get(name, {}) | sections
 
     def json(self) -> dict:
         """Return the numbers as JSON values; docs/analysis.md says what they are."""
@@ -94,6 +102,7 @@ class Analysis:
             "space": self.space.json() if self.space else None,
             "music": self.music.json() if self.music else None,
             "phrases": self.phrases.json() if self.phrases else None,
+            "constraint": self.constraint.json() if self.constraint else None,
             "examples_named": [{"of": e.title, "named": e.named} for e in self.examples],
         }
 
@@ -108,7 +117,8 @@ class Analyst:
 
     def __init__(self, run: Path, request: Request, device: torch.device):
         self.run, self.request, self.device = run, request, device
-        self.model: LatentModel = load_run(run, device, request.weights, request.config)
+        base = Path(request.base) if request.base else None
+        self.model: LatentModel = load_run(run, device, request.weights, request.config, base, request.base_preset)
         self.system, self.fingerprints = origin(run)
         self.dbroot = request.dbroot or self.model.config.dbroot
         self.dataset: Dataset = self._datasets(self.dbroot, [request.split])[request.split].plain()
@@ -174,12 +184,23 @@ class Analyst:
         if request.losses:
             train = self._at_home("no comparison with training")
             found.phrases = phrasing.examine(self.model, found.observed, self.dataset, train, request.phrases, request.seed)
-            for name, sections in found.phrases.metrics.items():
-                found.metrics[name] = found.metrics.get(name, {}) | sections
+            found.add(found.phrases.metrics)
+            if isinstance(self.model, ConstrainedModel):
+                self._constrain(found, train)
         if request.examples:
             phrase_examples.add_examples(
                 found.phrases, self.model, self.dataset, request.examples, request.seed, make_folder(folder / "audio")
             )
+            if found.constraint:
+                constraining.add_sounds(found.constraint, self.model, request.examples, folder / "audio")
+
+    def _constrain(self, found: Analysis, train: Dataset | None) -> None:
+        """Add to what was found what a model does to the latents of the one that it stands on, and what that one does by itself."""
+        request = self.request
+        asked = (request.phrases.phrases, request.seed)
+        found.constraint = constraining.examine(self.model, found.observed, self.dataset, train, *asked)
+        found.add(found.constraint.metrics)
+        found.phrases.histograms |= found.constraint.histograms
 
     def _at_home(self, without: str) -> Dataset | None:
         """Return the run's training split; None where it is gone, which is told in a warning that begins so."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models import composing_report, latents, phrasing_report, spaces_report
+from models import composing_report, constraining_report, latents, phrasing_report, spaces_report
 from models.analysis import SOUND, Analysis, describe
 from models.evaluation import Estimate, confusions
 from models.run_folder import HISTORY
@@ -28,6 +28,7 @@ TITLES = {
     "signal_to_signal": "Reconstruction of sound",
     **composing_report.TITLES,
     **phrasing_report.TITLES,
+    **constraining_report.TITLES,
 }
 NOTE = "Beneath, the 95 % interval: by bootstrap over notes or pieces; where all is right or wrong, Wilson's with one trial each."
 READING = (
@@ -192,6 +193,8 @@ def _draw(found: Analysis, folder: Path) -> dict[str, Path]:
         composing_report.draw(found.music, found.metrics, files)
     if found.phrases:
         phrasing_report.draw(found.phrases, found.phrases.phrase, files)
+    if found.constraint:
+        constraining_report.draw(found.constraint, found.phrases.phrase, files)
     if found.examples:
         frequencies = found.frequencies
         draw.examples([(e.title, _few(e.spectra)) for e in found.examples], frequencies, files("examples"))
@@ -238,6 +241,8 @@ def _sections(found: Analysis, drawn: Mapping[str, Path]) -> Iterator[Section]:
         yield composing_report.section(found.music, drawn)
     if found.phrases:
         yield phrasing_report.section(found.phrases, drawn)
+    if found.constraint:
+        yield constraining_report.section(found.constraint, drawn)
     if trained := pictures("history"):
         yield Section("Training", trained)
     lines = "\n".join(f"{name:<22}{shown(tuple(v) if isinstance(v, list) else v)}" for name, v in to_json(found.config).items())

@@ -1,76 +1,125 @@
-"""The latent constraint: small models of the latents that a frozen MusicVAE gives to pieces of one's own.
+"""The latent constraint: models of the latents that a frozen MusicVAE gives to pieces of one's own.
 
-A small VAE is that of Dinculescu, Engel and Roberts, "MidiMe: Personalizing a MusicVAE model with user data", Workshop on Machine
-Learning for Creativity and Design, NeurIPS 2019. docs/latent_constraint.md says where this departs from it.
+docs/latent_constraint.md says what of them is published where, and where this departs from it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from data.phrase_windows import PhraseWindows
+from data.representations import Facet
 from data.splits import SPLITS
-from models import losses, musicvae_base
-from models.base import Losses
+from models import musicvae_base
+from models.base import Losses, ParamGroup
 from models.latent_constraint_config import ACTOR, Config
 from models.latent_constraint_critic import Actor
 from models.latent_constraint_data import EncodedWindows
-from models.latent_constraint_nets import Encoder, decoder
-from models.latent_constraint_standing import Standing
+from models.latent_constraint_vae import SmallVAE
 from models.losses import Normal
-from models.musicvae import weight
-from models.phrase import PHRASE
+from models.phrase import PHRASE, ConstrainedModel, terms
 from utils.config import InputError
 from utils.paths import cache_folder
 
 
-class SmallVAE(Standing):
-    """A VAE of the base's latents: MidiMe's MLPs, linear maps, or the gated maps of Latent Translation."""
+class Model(ConstrainedModel):
+    """A small VAE, or an actor, on a frozen MusicVAE, which reads and writes the phrases."""
 
     def __init__(self, config: Config):
-        super().__init__(config)
-        sizes = (config.standing.latent_dim, config.hidden, config.latent_dim)
-        self.encoder = Encoder(config.form, *sizes)
-        self.decoder = decoder(config.form, sizes[2], config.hidden, sizes[0])
-        self.latent_shape = (config.latent_dim,)
+        super().__init__()
+        self.config = config
+        self.representations = {PHRASE: config.phrase()}
+        self.likelihood = config.kind != "groove"
+        self.constraint = Actor(config) if config.form == ACTOR else SmallVAE(config)
+        self.latent_shape, self.wishes = self.constraint.latent_shape, self.constraint.wishes
+
+    @property
+    def edges(self) -> Mapping[str, Tensor]:
+        """Return where the classes of attributes that can be wished for begin, but the first, ascending, by name."""
+        return self.constraint.edges
+
+    def attach(self) -> None:
+        """Load the base.
+
+        Raises
+        ------
+        InputError : it is not where it was, or is another.
+        """
+        config = self.config
+        base = musicvae_base.load(Path(config.pretrained), config.base_preset)
+        if musicvae_base.fingerprint(base) != config.base_hash:
+            raise InputError(
+                f"{config.pretrained}: is not the MusicVAE that this run stands on, or no longer; give that one with --base"
+            )
+        object.__setattr__(self, "base", base.to(self.device))  # no part of this module: neither trained nor saved
+
+    def prepare(self, batches: Iterable[dict[str, Tensor]]) -> None:
+        """Fit what is fixed before the first step."""
+        self.constraint.prepare(self._with_posteriors(batches))
+
+    def _with_posteriors(self, batches: Iterable[dict[str, Tensor]]) -> Iterator[tuple[Normal, dict[str, Tensor]]]:
+        for batch in batches:
+            yield self.posterior(batch), batch
+
+    def phases(self, epoch: int = 0) -> dict[str, ParamGroup]:
+        """Return what the constraint's training consists of."""
+        return self.constraint.phases()
 
     def forward(self, batch: dict[str, Tensor], step: int = 0, phase: str = "vae") -> Losses:
-        """Return the losses of a batch: of the latents' reconstruction, the divergence, and of the phrases where that is asked for.
+        """Return the losses of a batch in a phase of the constraint."""
+        return self.constraint.loss(self.posterior(batch), batch, self.base, step, phase)
 
-        The target is the mean of the base's posterior; what the encoder reads may be noisy, as its deviations say.
-        """
-        config, given = self.config, self.posterior(batch)
-        noise = config.noise * torch.randn_like(given.mean) if self.training else 0.0
-        q = self.encoder(given.mean + noise * given.variance.sqrt())
-        made = self.decoder(q.rsample() if self.training else q.mean)
-        error, kl, beta = self._error(given.mean, made).mean(), losses.kl(q), weight(config, step)
-        cost = (kl - config.free_bits * losses.BIT).clamp_min(0).mean()
-        total = error + beta * cost
-        found = {"nll_latent": error, "kl_phrase": kl.mean(), "kl_beyond_free": cost, "beta": torch.tensor(beta)}
-        if config.sequence_loss:
-            found["nll_phrase"] = self.base.explain(made, batch[PHRASE]).mean()
-            total = total + config.sequence_loss * found["nll_phrase"]
-        return Losses(total, found)
+    def posterior(self, batch: dict[str, Tensor]) -> Normal:
+        """Return the base's posterior of a batch: what it holds already, else of its phrases."""
+        if "mean" in batch:
+            return Normal(batch["mean"], batch["variance"])
+        with torch.no_grad():
+            return self.base.encode(batch[PHRASE], PHRASE)
 
-    def _error(self, z: Tensor, made: Tensor) -> Tensor:
-        """Return how wrong latents are, (B,): -ln N(z; made, 1) less its constant, or the distance."""
-        squared = losses.squared_error(z, made)
-        return squared / 2 if self.config.reconstruction == "nll" else squared.clamp_min(1e-12).sqrt()
+    # -- translation --------------------------------------------------------------------------------------------------
 
     def encode(self, x: Tensor, source: str, condition: Tensor | None = None) -> Normal:
-        """Return the posterior of the small latents (N, Z') of phrases, given the mean of the base's."""
-        return self.encoder(self.base.encode(x, source).mean)
+        """Return the posterior of latents (N, Z') of phrases."""
+        return self.constraint.posterior(self.base.encode(x, source))
 
     def to_base(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Return the latents of the base (N, Z) that small ones (N, Z') stand for."""
-        return self.decoder(z)
+        """Return the latents of the base (N, Z) that latents (N, Z') stand for; `condition` as of `decode`."""
+        return self.constraint.to_base(z, condition)
 
+    def facets(self, batch: dict[str, Tensor]) -> dict[str, Facet]:
+        """Return what the base does."""
+        return self.base.facets(batch)
 
-def Model(config: Config) -> Standing:
-    """Return the model of a configuration."""
-    return Actor(config) if config.form == ACTOR else SmallVAE(config)
+    def decode(
+        self,
+        z: Tensor,
+        target: str,
+        condition: Tensor | None = None,
+        temperature: float = 0.0,
+        random: torch.Generator | None = None,
+    ) -> Tensor:
+        """Return the phrases (N, T, ...) that the base writes of what latents (N, Z') stand for."""
+        return self.base.decode(self.to_base(z, condition), target, None, temperature, random)
+
+    def explain(self, z: Tensor, x: Tensor) -> Tensor:
+        """Return -ln p(x | z) of phrases (N, T, ...) by latents (N, Z'), (N,), in nats, summed over steps."""
+        return self.base.explain(self.to_base(z), x)
+
+    def told(self, x: Tensor, z: Tensor | None = None) -> Tensor:
+        """Return what is most likely at each step of phrases (N, T, ...), told the true steps before it; by `z` if given."""
+        return self.base.told(x, self.to_base(self.encode(x, PHRASE).mean if z is None else z))
+
+    def nll(self, x: Tensor, source: str, y: Tensor, target: str, condition: Tensor | None = None) -> Tensor:
+        """Return -ln p(y | posterior mean of x), (N,), of a step on average."""
+        return self.explain(self.encode(x, source).mean, y) / y.shape[1]
+
+    def bound(self, batch: dict[str, Tensor], random: torch.Generator, condition: Tensor | None = None) -> dict[str, Tensor]:
+        """Return one draw of the terms of the bound of each phrase, (B,); its latents are those of this model, not of the base."""
+        q = self.encode(batch[PHRASE], PHRASE)
+        z = q.mean + q.variance.sqrt() * torch.randn(q.mean.shape, generator=random).to(q.mean)
+        return terms(q, z, self.explain(z, batch[PHRASE]))
 
 
 def datasets(config: Config, splits: Sequence[str] = SPLITS) -> Mapping[str, PhraseWindows]:

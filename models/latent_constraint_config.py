@@ -175,7 +175,12 @@ class Config(TrainConfig):
         from models import musicvae_base
 
         base = musicvae_base.load(Path(self.pretrained), self.base_preset)
-        found = replace(self, base=to_json(base.config), base_hash=musicvae_base.fingerprint(base))
+        mark = musicvae_base.fingerprint(base)
+        if self.base_hash not in ("", mark):
+            raise InputError(
+                f"{self.pretrained}: is not the MusicVAE that the earlier run stands on, or no longer; begin a new run on it"
+            )
+        found = replace(self, base=to_json(base.config), base_hash=mark)
         found = replace(found, attributes=tuple(found._named(word) for word in self.attributes))
         found.validate()
         return found._of_corpus()

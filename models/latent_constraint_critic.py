@@ -7,15 +7,15 @@ Engel, Hoffman and Roberts, "Latent constraints: learning to generate conditiona
 from collections.abc import Iterable, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from data.attributes import measure
 from models.base import Losses, ParamGroup
 from models.latent_constraint_config import Config
 from models.latent_constraint_nets import Gated, Plain
-from models.latent_constraint_standing import Standing
 from models.losses import Normal
+from models.musicvae import Model as MusicVAE
 from models.phrase import PHRASE
 from utils.config import InputError
 from utils.device import generator
@@ -27,11 +27,12 @@ UNTOLD = 0.5  # share of the labels that are left out in training, so that nothi
 DRAWS = 1000  # of the prior, that are compared with what is held out
 
 
-class Actor(Standing):
+class Actor(nn.Module):
     """A latent of the base, drawn from its prior, moved to where latents of one's own phrases are, and have what is wished."""
 
     def __init__(self, config: Config):
-        super().__init__(config)
+        super().__init__()
+        self.config = config
         size, told = config.standing.latent_dim, len(CLASSES) * len(config.attributes)
         self.actor = Gated(size, config.hidden, size, told, kept=True)
         self.critic = Plain(size + told, config.hidden, 1)
@@ -45,13 +46,13 @@ class Actor(Standing):
         """Return where the classes of an attribute begin, but the first, (2,) each, by its name."""
         return dict(zip(self.wishes, self.limits, strict=True))
 
-    def phases(self, epoch: int = 0) -> dict[str, ParamGroup]:
+    def phases(self) -> dict[str, ParamGroup]:
         """Return the critic's updates, and the actor's one."""
         critic, actor = (list(part.parameters()) for part in (self.critic, self.actor))
         return {CRITIC: ParamGroup(critic, self.config.lr, self.config.critic_steps), ACTOR: ParamGroup(actor, self.config.lr)}
 
     @torch.no_grad()
-    def prepare(self, batches: Iterable[dict[str, Tensor]]) -> None:
+    def prepare(self, examples: Iterable[tuple[Normal, dict[str, Tensor]]]) -> None:
         """Find how wide posteriors are, and the classes of attributes: thirds of what the base makes of the phrases.
 
         Raises
@@ -59,8 +60,8 @@ class Actor(Standing):
         InputError : phrases do not differ by an attribute.
         """
         deviations, values = [], []
-        for batch in batches:
-            deviations.append(self.posterior(batch).variance.sqrt())
+        for given, batch in examples:
+            deviations.append(given.variance.sqrt())
             values.append(self._measured(batch))
         self.deviation.copy_(torch.cat(deviations).mean(0))
         shares = torch.arange(1, len(CLASSES), dtype=torch.float64) / len(CLASSES)
@@ -73,14 +74,14 @@ class Actor(Standing):
         """Return the attributes of what the base makes of a batch, (A, B) float64."""
         if not self.wishes:
             return torch.zeros(0, len(batch[PHRASE]), dtype=torch.float64)
-        found = measure(self.config.kind, self.representations[PHRASE].standard(batch["decoded"]))
+        found = measure(self.config.kind, self.config.phrase().standard(batch["decoded"]))
         return torch.stack([found[name] for name in self.wishes])
 
     def _labels(self, batch: dict[str, Tensor]) -> Tensor:
         """Return the classes of attributes of a batch, some left out, (B, A) ids, -1 where one is."""
         values = self._measured(batch)
         ids = [torch.bucketize(of, edges.double(), right=True) for of, edges in zip(values, self.limits, strict=True)]
-        ids = torch.stack(ids, 1) if ids else torch.zeros(len(batch[PHRASE]), 0, dtype=torch.int64, device=self.device)
+        ids = torch.stack(ids, 1) if ids else torch.zeros(len(batch[PHRASE]), 0, dtype=torch.int64, device=batch[PHRASE].device)
         return ids.masked_fill(torch.rand(ids.shape, device=ids.device) < UNTOLD, -1)
 
     def _columns(self, ids: Tensor) -> Tensor:
@@ -89,9 +90,8 @@ class Actor(Standing):
 
     # -- training -----------------------------------------------------------------------------------------------------
 
-    def forward(self, batch: dict[str, Tensor], step: int = 0, phase: str = CRITIC) -> Losses:
+    def loss(self, given: Normal, batch: dict[str, Tensor], base: MusicVAE, step: int, phase: str) -> Losses:
         """Return the loss of the critic or of the actor; in evaluation how far what the actor makes is from what is held out."""
-        given = self.posterior(batch)
         if not self.training:
             return self._distance(given.mean)
         labels = self._labels(batch)
@@ -130,11 +130,11 @@ class Actor(Standing):
 
     # -- translation --------------------------------------------------------------------------------------------------
 
-    def encode(self, x: Tensor, source: str, condition: Tensor | None = None) -> Normal:
-        """Return the base's posterior of phrases (N, Z)."""
-        return self.base.encode(x, source)
+    def posterior(self, given: Normal) -> Normal:
+        """Return the base's own posterior."""
+        return given
 
-    def to_base(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Return where the actor moves latents of the base (N, Z) to; `condition` (N, A) are ids of what is wished, or -1."""
+    def to_base(self, z: Tensor, condition: Tensor | None) -> Tensor:
+        """Return where the actor moves latents (N, Z) to; `condition` (N, A) are ids of what is wished, or -1."""
         none = torch.full((len(z), len(self.wishes)), -1, device=z.device)
         return self.actor(z, self._columns(none if condition is None else condition.to(z.device)))

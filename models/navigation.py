@@ -1,32 +1,27 @@
-"""Walk through a model's latent space: where one stands, and the commands that move one. Knows no terminal.
+"""Walk through a model's latent space: where one stands, and the commands that move one. Knows neither sound nor terminal.
 
 A session is a list of commands, one a line. Time passes only in `wait`; a move starts a glide, linear in time, that goes on while
 one waits, and whatever comes next starts from where it has come to. So keys that are pressed in haste and a script that is written
 at leisure are the same thing, and a saved session is replayed bit for bit.
 """
 
-import itertools
-import math
 import os
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from data.representations import SUBFRAMES
-from data.words import parse
-from models.latent_space import Space, stepped
+from models.commands import MANY, Command, number, table, whole
+from models.latent_space import Space
 from utils.config import InputError
-from utils.device import generator, seed_of
+from utils.device import seed_of
 from utils.files import write_text
 
 FARTHEST = 10.0  # standard deviations from the centre along an axis
 LONGEST = 1800.0  # s that are recorded, or waited at once
-GLIDE = 0.2  # s that a move takes at first
+GLIDE, SLOWEST = 0.2, 60.0  # s that a move takes, at first and at most; or so many points in time, if these are longer
 
 
 class Glide(NamedTuple):
@@ -47,8 +42,8 @@ class Navigation:
     """Where one stands in a space, where one has been, and what brought one there."""
 
     def __init__(self, space: Space, recording: bool = True):
-        signal = space.player.representation("signal")
-        self.space, self.rate = space, signal.frame_rate * SUBFRAMES  # points a second
+        self.space, self.rate = space, space.rate  # points a second
+        self.commands = {**space.commands, **COMMANDS}
         self.clock, self.seconds, self.ended = 0, GLIDE, False
         self.glide = Glide(space.centre, space.centre, 0, 0)
         self.recording, self.recorded_first = recording, recording
@@ -68,9 +63,9 @@ class Navigation:
         words = line.split()
         if not words or words[0].startswith("#"):
             return ""
-        command = COMMANDS.get(words[0])
+        command = self.commands.get(words[0])
         if command is None:
-            raise InputError(f"{words[0]!r} is no command: {' '.join(COMMANDS)} are")
+            raise InputError(f"{words[0]!r} is no command: {' '.join(self.commands)} are")
         if not command.least <= len(words) - 1 <= command.most:
             raise InputError(f"write it as: {command.usage}")
         if words == ["random"]:  # so that a replay depends on no seed
@@ -112,57 +107,42 @@ class Navigation:
     def text(self) -> str:
         """Return the session as a script. Where nothing was ever recorded, its replay records everything."""
         quiet = ["record off"] if not self.recorded_first and "record on" in self.log else []
-        return "\n".join(["# a session of lt_play.py free_navigation", *quiet, *self.log]) + "\n"
+        return "\n".join(["# a session of lt_play.py free_navigation", *self.space.preamble, *quiet, *self.log]) + "\n"
 
-    def _move(self, goal: Tensor, remember: bool = True) -> None:
+    def move(self, goal: Tensor, remember: bool = True) -> None:
+        """Glide to a latent (Z,) from now on."""
         if remember:
             self.before.append(self.goal)
         self.glide = Glide(self.at(self.clock), goal, self.clock, self.clock + round(self.seconds * self.rate))
+
+    def approach(self, goal: Tensor, fraction: float) -> None:
+        """Glide a fraction of the way to a latent (Z,)."""
+        self.move(torch.lerp(self.goal, goal, fraction))
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
     def _axis(self, *words: str) -> None:
         if len(words) % 2:
             raise InputError(f"write it as: {COMMANDS['axis'].usage}")
-        goal, number = self.goal, len(self.space.axes)
+        goal = self.goal
         for name, amount in zip(words[::2], words[1::2], strict=True):
-            axis = _whole(name, "axis", 1, number) - 1
-            goal = goal + _number(amount, "axis", -2 * FARTHEST, 2 * FARTHEST) * self.space.scales[axis] * self.space.axes[axis]
+            axis = whole(name, "axis", 1, len(self.space.axes)) - 1
+            goal = goal + number(amount, "axis", -2 * FARTHEST, 2 * FARTHEST) * self.space.scales[axis] * self.space.axes[axis]
             if abs(self.space.coordinates(goal)[axis]) > FARTHEST:
                 raise InputError(f"axis {name} {amount}: leads more than {FARTHEST:g} standard deviations away from the centre")
-        self._move(goal)
-
-    def _label(self, name: str, steps: str, *rest: str) -> None:
-        labels = self.space.spoken()
-        fraction, rest = (_number(rest[0], "label", 0, 1), rest[1:]) if rest and _is_number(rest[0]) else (1.0, rest)
-        instrument = " ".join(rest) or labels.instruments[0]
-        if instrument not in labels.instruments:
-            raise InputError(f"label: this run has no {instrument}, only {', '.join(labels.instruments)}")
-        ids = self.space.named(self.goal)[0]
-        ids = stepped(labels, ids, labels.instruments.index(instrument), name, _whole(steps, "label", -127, 127))
-        self._approach(self.space.latent(ids), fraction)
-
-    def _to(self, *words: str) -> None:
-        fractional = len(words) > 1 and "." in words[-1] and _is_number(words[-1])
-        fraction = _number(words[-1], "to", 0, 1) if fractional else 1.0
-        labels, note = self.space.spoken(), " ".join(words[:-1] if fractional else words)
-        self._approach(self.space.latent(parse(labels, [_joined(note, labels.instruments)])[0]), fraction)
-
-    def _approach(self, goal: Tensor, fraction: float) -> None:
-        self._move(torch.lerp(self.goal, goal, fraction))
+        self.move(goal)
 
     def _home(self) -> None:
-        self._move(self.space.centre)
+        self.move(self.space.centre)
 
-    def _random(self, number: str) -> None:
-        chance = generator("random", _whole(number, "random", 0, 10**9))
-        self._move(self.space.player.model.sample(1, chance)[0].cpu())
+    def _random(self, name: str) -> None:
+        self.move(self.space.drawn(whole(name, "random", 0, 10**9)))
         self.drawn += 1
 
     def _undo(self) -> None:
         if not self.before:
             raise InputError("undo: there is nothing to undo")
-        self._move(self.before.pop(), remember=False)
+        self.move(self.before.pop(), remember=False)
 
     def _mark(self, name: str) -> None:
         self.marks[name] = self.goal
@@ -170,18 +150,20 @@ class Navigation:
     def _goto(self, name: str) -> None:
         if name not in self.marks:
             raise InputError(f"goto {name}: there is no such mark, {'only ' + ' '.join(self.marks) if self.marks else 'nor any'}")
-        self._move(self.marks[name])
+        self.move(self.marks[name])
 
-    def _wait(self, seconds: str) -> None:
-        points = round(_number(seconds, "wait", 0, LONGEST) * self.rate)
+    def _wait(self, seconds: str) -> str:
+        points = round(number(seconds, "wait", 0, LONGEST) * self.rate)
         if self.recording:
             if self.recorded + points > LONGEST * self.rate:
                 raise InputError(f"wait {seconds}: more than {LONGEST:g} s would be recorded; record less in one session")
             self.path.append(self.glide.at(torch.arange(self.clock, self.clock + points)))
         self.clock += points
+        idle = not points and float(seconds) > 0
+        return f"wait {seconds}: nothing passes, as time goes by in steps of {1 / self.rate:g} s here" if idle else ""
 
     def _glide(self, seconds: str) -> None:
-        self.seconds = _number(seconds, "glide", 0, 60)
+        self.seconds = number(seconds, "glide", 0, max(SLOWEST, SLOWEST / self.rate))
 
     def _record(self, word: str) -> None:
         if word not in ("on", "off"):
@@ -198,52 +180,30 @@ class Navigation:
     def _print(self) -> str:
         z = self.at(self.clock)
         axes = " ".join(f"{axis}:{value:.2f}" for axis, value in enumerate(self.space.coordinates(z)[:8].tolist(), 1))
-        if self.space.labels is None:
-            return f"{self.clock / self.rate:.3f} s  axes {axes}"
-        ids, sure = self.space.named(z)
-        share = " ".join(f"{p:.2f}" for p in sure.flatten().tolist())
-        return f"{self.clock / self.rate:.3f} s  {self.space.labels.text(ids[None])[0]} ({share})  axes {axes}"
+        return "  ".join(filter(None, (f"{self.clock / self.rate:.3f} s", self.space.told(z), f"axes {axes}")))
 
     def _help(self) -> str:
-        return "\n".join(f"{command.usage:<42} {command.summary}" for command in COMMANDS.values())
+        return "\n".join(f"{command.usage:<42} {command.summary}" for command in self.commands.values())
 
     def _quit(self) -> None:
         self.ended = True
 
 
-@dataclass(frozen=True)
-class Command:
-    """What a line may begin with."""
-
-    usage: str
-    summary: str
-    do: Callable[..., str | None]  # (navigation, words...)
-    least: int = 0  # words after the first
-    most: int = 0
-    kept: bool = True  # in the session
-
-
-MANY = 1000
-COMMANDS = {
-    command.usage.split()[0]: command
-    for command in (
-        Command("to NOTE [FRACTION]", "glide to a note, or part of the way", Navigation._to, 1, MANY),
-        Command("label NAME STEPS [FRACTION] [INSTRUMENT]", "move a label by so many classes", Navigation._label, 2, MANY),
-        Command("axis N AMOUNT [N AMOUNT ...]", "move along axes, in deviations", Navigation._axis, 2, MANY),
-        Command("home", "glide to the centre", Navigation._home),
-        Command("random [NUMBER]", "glide to a draw of the prior", Navigation._random, 0, 1),
-        Command("undo", "glide back to before the last move", Navigation._undo),
-        Command("mark NAME", "remember where this leads to", Navigation._mark, 1, 1),
-        Command("goto NAME", "glide to a mark", Navigation._goto, 1, 1),
-        Command("glide SECONDS", "time that a move takes", Navigation._glide, 1, 1),
-        Command("wait SECONDS", "let time pass", Navigation._wait, 1, 1),
-        Command("record on|off", "what is to be rendered", Navigation._record, 1, 1),
-        Command("print", "tell where this is", Navigation._print, kept=False),
-        Command("save FILE", "save the session so far", Navigation._save, 1, MANY, kept=False),
-        Command("help", "list the commands", Navigation._help, kept=False),
-        Command("quit", "end the session", Navigation._quit, kept=False),
-    )
-}
+COMMANDS = table(
+    Command("axis N AMOUNT [N AMOUNT ...]", "move along axes, in deviations", Navigation._axis, 2, MANY),
+    Command("home", "glide to the centre", Navigation._home),
+    Command("random [NUMBER]", "glide to a draw of the prior", Navigation._random, 0, 1),
+    Command("undo", "glide back to before the last move", Navigation._undo),
+    Command("mark NAME", "remember where this leads to", Navigation._mark, 1, 1),
+    Command("goto NAME", "glide to a mark", Navigation._goto, 1, 1),
+    Command("glide SECONDS", "time that a move takes", Navigation._glide, 1, 1),
+    Command("wait SECONDS", "let time pass", Navigation._wait, 1, 1),
+    Command("record on|off", "what is to be rendered", Navigation._record, 1, 1),
+    Command("print", "tell where this is", Navigation._print, kept=False),
+    Command("save FILE", "save the session so far", Navigation._save, 1, MANY, kept=False),
+    Command("help", "list the commands", Navigation._help, kept=False),
+    Command("quit", "end the session", Navigation._quit, kept=False),
+)
 
 
 class Script:
@@ -268,29 +228,3 @@ class Script:
     def left(self, navigation: Navigation) -> bool:
         """Tell whether there is more to do."""
         return self.done < len(self.lines) and not navigation.ended
-
-
-def _joined(note: str, instruments: Sequence[str]) -> str:
-    """Return "A4:mf+C3:p" for "flute A4 mf + cello C3:p"."""
-    parts = [part.strip() for part in note.split("+")]
-    names = itertools.chain(instruments, itertools.repeat(""))
-    return "+".join(":".join(part.removeprefix(f"{name} ").split()) for part, name in zip(parts, names, strict=False))
-
-
-def _is_number(word: str) -> bool:
-    try:
-        return math.isfinite(float(word))
-    except ValueError:
-        return False
-
-
-def _number(word: str, command: str, low: float, high: float) -> float:
-    if not _is_number(word) or not low <= float(word) <= high:
-        raise InputError(f"{command}: takes a number from {low:g} to {high:g}, not {word}")
-    return float(word)
-
-
-def _whole(word: str, command: str, low: int, high: int) -> int:
-    if not re.fullmatch(r"[+-]?\d{1,9}", word) or not low <= int(word) <= high:
-        raise InputError(f"{command}: takes a whole number from {low} to {high}, not {word}")
-    return int(word)

@@ -24,7 +24,6 @@ from utils.device import generator
 from utils.inputs import below, found
 
 ANEW, TOLD, BOUND = translation(PHRASE, PHRASE), "phrase_told", "phrase_bound"  # sections, called as those of an analysis
-AT_ONCE = 512  # phrases that are evaluated together
 
 
 def reads_phrases(run: Path) -> bool:
@@ -93,7 +92,7 @@ def score(model: PhraseModel, pieces: Sequence[PhrasePiece], draws: int, seed: i
     phrase: Phrase = model.representations[PHRASE]
     for piece in pieces:
         lines, random = tuple(whole_lines(model, piece)), generator(seed, "bounds", piece.identity)
-        parts = torch.cat([line.x for line in lines]).split(AT_ONCE)
+        parts = torch.cat([line.x for line in lines]).split(model.at_once)
         made = [model.decode(model.encode(x, PHRASE).mean, PHRASE) for x in parts]
         scores: dict[str, dict[str, Tensor]] = {}
         if draws:

@@ -11,6 +11,8 @@ from utils import curves
 
 ITERATIONS = 30  # of phase retrieval
 MOST_FRAMES = 100_000  # of music that is generated at once
+MOST_AXES, FEW_AXES = 16, 4  # of a latent space that are all swept; else so many of them
+FARTHEST = 1000  # deviations of the prior from its mean
 DESCRIPTORS = ("centroid", "bandwidth", "flatness", "rolloff", "loudness")  # utils.descriptors.NAMES, which needs torch
 
 
@@ -53,7 +55,8 @@ def add_flags(add: Callable) -> None:
     add("--traj", nargs="+", choices=kinds, default=["line"], help="kinds of curves (default: line)")
     many = (
         "curves of each kind, notes of each instrument, notes to start from, pieces or phrases of music, or places between two "
-        "phrases, these included (default: %(default)s; 3 random paths, 1 note, 1 piece; 5 places, 8 phrases of a walk)"
+        "phrases or along an axis, these included (default: %(default)s; 3 random paths, 1 note, 1 piece; 5 places, 7 along an "
+        "axis, 8 phrases of a walk)"
     )
     add("-n", "--n_generations", "--num_outputs", default=10, help=many, **number)
     add_space_flags(add)
@@ -119,11 +122,27 @@ def add_phrase_flags(add: Callable) -> None:
     add("--line", default=1, help=several, **number)
     apart = "how far phrases of a walk are from each other: near 0 they hardly change, at 1 each is new (default: 0.4)"
     add("--stride", type=share, default=0.4, metavar="X", help=apart)
+    add_constraint_flags(add)
     add("--attribute", nargs="+", default=[], metavar="NAME", help="attributes to add (default: all of this kind of phrases)")
     times = "how much of them, in distances from phrases with little to phrases with much (default: -2 -1 0 1 2)"
     add("--strength", nargs="+", type=finite, default=[-2.0, -1.0, 0.0, 1.0, 2.0], metavar="X", help=times)
     add("--vectors", type=Path, metavar="NPZ", help="attribute vectors that were written before, by this run")
-    add("--corpus", default="", metavar="DIR", help="to find attribute vectors in (default: the run's)")
+    add(
+        "--corpus", default="", metavar="DIR", help="to find attribute vectors in, or whose pieces a map shows (default: the run's)"
+    )
+
+
+def add_constraint_flags(add: Callable) -> None:
+    """Add those of single axes, of runs that stand on another, and of what may be wished of phrases."""
+    which = f"axes, from 1 (default: all, or the first {FEW_AXES} of more than {MOST_AXES})"
+    add("--axis", nargs="+", type=whole(1), default=[], metavar="N", help=which)
+    place = {"type": place_of_prior, "metavar": "X"}
+    add("--low", default=-3.0, help="where an axis begins, in deviations of the prior (default: -3)", **place)
+    add("--high", default=3.0, help="where it ends (default: 3)", **place)
+    add("--from_prior", action="store_true", help="let the other axes stay at a draw of the prior (default: at its mean, 0)")
+    add("--pairs", type=whole(1), default=1, metavar="N", help="draws of both, each pair blended by itself (default: 1)")
+    wish = "what phrases are to be like, of runs that know wishes, as hit_density=much"
+    add("--wish", nargs="+", default=[], action="extend", metavar="ATTRIBUTE=CLASS", help=wish)
 
 
 def whole(least: int, most: int = 10**9) -> Callable[[str], int]:
@@ -158,3 +177,4 @@ above_0 = real(lambda value: value > 0, " above 0")
 from_0 = real(lambda value: value >= 0, ", 0 or more")
 share = real(lambda value: 0 < value <= 1, " above 0, 1 at most")
 finite = real(lambda value: True, "")
+place_of_prior = real(lambda value: abs(value) <= FARTHEST, f" from -{FARTHEST} to {FARTHEST}")

@@ -27,6 +27,8 @@ interpolate -m saves/musicvae__drums --input_midi_1 one.mid --input_midi_2 other
 reconstruct -m saves/musicvae__drums -i songs
 attribute -m saves/musicvae__drums --attribute hit_density --strength -2 -1 0 1 2
 walk -m saves/musicvae__drums -n 16 --stride 0.3
+sweep -m saves/musicvae__drums --axis 1 2 --low -3 --high 3 -n 7
+blend -m saves/my_songs -n 5 --pairs 3
 sample -m cat-drums_2bar_small.lokl.tar -n 4 -o out"""
 
 
@@ -97,8 +99,11 @@ MODES = {
         (Way("models.play_paths", TOLD + "seed n_steps n_generations traj radius turns", SIGNAL),),
     ),
     "free_navigation": Mode(
-        "move through the latent space by hand and hear what is there: navigation.txt, .wav, .mid, .csv, .pdf",
-        (Way("models.play_navigation", TOLD + "seed script replay", SIGNAL),),
+        "move through the latent space by hand and hear what is there: navigation.txt, .wav, .mid, .csv, .pdf, .npz",
+        (
+            Way("models.play_navigation", TOLD + "seed script replay", SIGNAL),
+            Way("models.play_phrase_navigation", OF_PHRASES + "script replay corpus wish", PHRASE, {"temperature": 0.0}),
+        ),
     ),
     "full_instruments": Mode(
         "play a loud held-out note of each instrument again: INSTRUMENT_NOTE.wav, _original.wav, .csv, .pdf, _path.png",
@@ -135,7 +140,7 @@ MODES = {
         "write music: going on from a seed, or phrases from the prior: sample_NUMBER.mid, .wav, .pdf, _seed.mid, samples.csv",
         (
             Way("models.play_scores", WRITTEN + "n_generations only key infer_w discrete_w split", SCORE, LIKELY),
-            Way("models.play_phrases", OF_PHRASES + "n_generations", PHRASE, CAREFUL),
+            Way("models.play_phrases", OF_PHRASES + "n_generations wish", PHRASE, CAREFUL),
         ),
         defaults={"n_generations": 1},
     ),
@@ -151,7 +156,7 @@ MODES = {
             ),
             Way(
                 "models.play_phrases",
-                OF_PHRASES + "input input_midi_1 input_midi_2 n_generations interp_order bar line",
+                OF_PHRASES + "input input_midi_1 input_midi_2 n_generations interp_order bar line wish",
                 PHRASE,
                 {**CAREFUL, "interp_order": "spherical"},
             ),
@@ -174,8 +179,34 @@ MODES = {
     "fixed_velocity": Mode("give drums velocities, by a run with that --transform; files as of reconstruct", (ANEW,), FILES, MIDI),
     "walk": Mode(
         "write a longer piece: phrase after phrase along a random walk through the latent space: walk.mid, .wav, .csv, .pdf",
-        (Way("models.play_phrases", OF_PHRASES + "input n_generations stride bar line", PHRASE, CAREFUL),),
+        (Way("models.play_phrases", OF_PHRASES + "input n_generations stride bar line wish", PHRASE, CAREFUL),),
         defaults={"n_generations": 8},
+    ),
+    "sweep": Mode(
+        "move phrases along an axis of the latent space while the others stay: sweep_axisNUMBER.mid, .wav, .csv, .pdf, .npz, "
+        "sweep_axisNUMBER_PLACE.mid, .wav",
+        (
+            Way(
+                "models.play_constraint",
+                OF_PHRASES + "input n_generations axis low high from_prior bar line wish",
+                PHRASE,
+                {"temperature": 0.0},
+            ),
+        ),
+        defaults={"n_generations": 7},
+    ),
+    "blend": Mode(
+        "go from phrases of a frozen model to phrases of a run that stands on it: blend_PAIR.mid, .wav, .csv, .pdf, .npz, "
+        "blend_PAIR_PLACE.mid, .wav",
+        (
+            Way(
+                "models.play_constraint",
+                OF_PHRASES + "input n_generations pairs interp_order bar line wish",
+                PHRASE,
+                {**CAREFUL, "interp_order": "spherical"},
+            ),
+        ),
+        defaults={"n_generations": 5},
     ),
     "attribute": Mode(
         "add attributes, as density, to phrases of the prior or of files: PHRASE_ATTRIBUTE.mid, .wav, .csv, .pdf, vectors.npz",

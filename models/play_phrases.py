@@ -1,4 +1,4 @@
-"""Phrases that are written: drawn from the prior, one after another along a walk, and between two of files."""
+"""Phrases that are written: drawn from the prior, one after another along a walk, between two of files; what is wished of them."""
 
 from argparse import Namespace
 from collections.abc import Sequence
@@ -20,16 +20,41 @@ from utils.config import InputError
 from utils.device import generator
 from utils.trajectories import interpolate as points_between
 
-AT_ONCE = 512  # phrases that are decoded together
 DRAWN = 12  # phrases in a figure, at most
 BESIDE = (".csv", ".pdf", ".npz")
 
 
-def written(model: PhraseModel, z: Tensor, args: Namespace, *seeds: object) -> Tensor:
-    """Return the phrases (N, T, ...) of latents (N, Z), as the flags say."""
+def written(model: PhraseModel, z: Tensor, args: Namespace, *seeds: object, condition: Tensor | None = None) -> Tensor:
+    """Return the phrases (N, T, ...) of latents (N, Z), as the flags say; `condition` (1, A) is what is `wished` of all of them."""
     random = generator(args.seed, *seeds)
-    parts = [model.decode(part, PHRASE, temperature=args.temperature, random=random) for part in z.split(AT_ONCE)]
-    return torch.cat(parts)
+    told = None if condition is None else condition.expand(len(z), -1)
+    return torch.cat(
+        [
+            model.decode(part, PHRASE, None if told is None else told[: len(part)], args.temperature, random)
+            for part in z.split(model.at_once)
+        ]
+    )
+
+
+def wished(model: PhraseModel, asked: Sequence[str]) -> Tensor | None:
+    """Return the class ids (1, A) of what is asked for as ATTRIBUTE=CLASS, -1 of attributes that are not; None for nothing.
+
+    Raises
+    ------
+    InputError : the model knows no such attribute or class, or one attribute is to be two.
+    """
+    if not asked:
+        return None
+    known = " ".join(f"{name}={'|'.join(classes)}" for name, classes in model.wishes.items())
+    wishes: dict[str, str] = {}
+    for word in asked:
+        name, _, value = word.partition("=")
+        if value not in model.wishes.get(name, ()):
+            raise InputError(f"--wish {word}: this run knows {known or 'no wishes; leave it out'}")
+        if wishes.setdefault(name, value) != value:
+            raise InputError(f"--wish {word}: {name} is to be {wishes[name]} already; wish for one of them")
+    ids = [classes.index(wishes[name]) if name in wishes else -1 for name, classes in model.wishes.items()]
+    return torch.tensor([ids], device=model.device)
 
 
 def attributes(model: PhraseModel, x: Tensor) -> list[dict[str, float]]:
@@ -51,10 +76,12 @@ def draw(path: Path, model: PhraseModel, titled: Sequence[tuple[str, Tensor]], m
     return str(path)
 
 
-def write_table(model: PhraseModel, target: Path, x: Tensor, titles: Sequence[str], args: Namespace) -> list[str]:
-    """Write attributes of phrases (N, T, ...) as `target` with .csv, and draw some; return the names of the files."""
+def write_table(
+    model: PhraseModel, target: Path, x: Tensor, titles: Sequence[str], args: Namespace, **columns: Sequence[float]
+) -> list[str]:
+    """Write attributes of phrases (N, T, ...) as `target` with .csv, behind other columns, and draw some; return their names."""
     rows = [
-        {"phrase": place, "title": title, **row}
+        {"phrase": place, "title": title} | {name: values[place] for name, values in columns.items()} | row
         for place, (title, row) in enumerate(zip(titles, attributes(model, x), strict=True))
     ]
     write_rows(Path(f"{target}.csv"), rows)
@@ -74,13 +101,34 @@ def write_latents(model: PhraseModel, target: Path, z: Tensor, x: Tensor, tempo:
     return write_arrays(Path(f"{target}.npz"), model, **arrays)
 
 
+def series_files(target: Path, number: int) -> list[Path]:
+    """Return the files that `write_series` writes of so many phrases."""
+    return named(target, *SOUNDS, *BESIDE, *(f"_{place}{end}" for place in range(number) for end in SOUNDS))
+
+
+def write_series(
+    model: PhraseModel,
+    target: Path,
+    z: Tensor,
+    x: Tensor,
+    titles: Sequence[str],
+    tempo: float,
+    args: Namespace,
+    **columns: Sequence[float],
+) -> list[str]:
+    """Write phrases (N, T, ...) of latents (N, Z) one after another and each by itself, with all about them; return the names."""
+    made = write_phrases(target, model.representations[PHRASE], x, tempo) + write_each(model, target, x, tempo)
+    made += write_table(model, target, x, titles, args, **columns)
+    return [*made, write_latents(model, target, z, x, tempo)]
+
+
 def sample(player: Player, folder: Path, args: Namespace) -> list[str]:
     """Write phrases of latents that are drawn from the prior."""
     model, steps = player.model, player.representation(PHRASE).span
     check_length(args.n_generations * steps, "-n")
-    tempo = tempo_of(args.tempo, None, steps)
+    tempo, condition = tempo_of(args.tempo, None, steps), wished(model, args.wish)
     z = model.sample(args.n_generations, generator(args.seed, "sample"))
-    x, target = written(model, z, args, "sample", "steps"), folder / "samples"
+    x, target = written(model, z, args, "sample", "steps", condition=condition), folder / "samples"
     made = write_each(model, folder / "sample", x, tempo)
     made += write_table(model, target, x, [f"sample {place}" for place in range(len(x))], args)
     return [*made, write_latents(model, target, z, x, tempo)]
@@ -103,7 +151,7 @@ def walk(player: Player, folder: Path, args: Namespace) -> list[str]:
     for _ in range(number - 1):
         path.append((1 - stride**2) ** 0.5 * path[-1] + stride * model.sample(1, random))
     z = torch.cat(path)
-    x = written(model, z, args, "walk", "steps")
+    x = written(model, z, args, "walk", "steps", condition=wished(model, args.wish))
     made = write_phrases(target, phrase, x, tempo)
     made += write_table(model, target, x, [f"phrase {place}" for place in range(number)], args)
     return [*made, write_latents(model, target, z, x, tempo)]
@@ -118,11 +166,10 @@ def interpolate(player: Player, folder: Path, args: Namespace) -> list[str]:
         raise InputError(f"-n {number}: from one phrase to another there are 2 at least, these themselves")
     check_length(number * phrase.span, "-n")
     target = folder / "_".join(file_word(Path(path).stem) for path in args.input)
-    check_free(args.input, named(target, *SOUNDS, *BESIDE, *(f"_{place}{end}" for place in range(number) for end in SOUNDS)))
+    check_free(args.input, series_files(target, number))
     ends = [phrase_at(model, path, args.line, args.bar) for path in args.input]
-    tempo = tempo_of(args.tempo, ends[0].piece, number * phrase.steps)
+    tempo = tempo_of(args.tempo, ends[0].piece, number * phrase.span)
     z = points_between(torch.cat([model.encode(end.x, PHRASE).mean for end in ends]), number - 1, args.interp_order)
-    x = written(model, z, args, "interpolate")
-    made = [*write_phrases(target, phrase, x, tempo), *write_each(model, target, x, tempo)]
-    made += write_table(model, target, x, [f"{place / (number - 1):.0%} of the way" for place in range(number)], args)
-    return [*made, write_latents(model, target, z, x, tempo)]
+    x = written(model, z, args, "interpolate", condition=wished(model, args.wish))
+    titles = [f"{place / (number - 1):.0%} of the way" for place in range(number)]
+    return write_series(model, target, z, x, titles, tempo, args)

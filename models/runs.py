@@ -73,6 +73,8 @@ def load_run(
         raise InputError(f"--weights {weights}: {folder} is a checkpoint, which has but one state; leave it out")
     if preset and not other:
         raise InputError(f"--config {preset}: is for checkpoints of other programs, and {folder} is none; leave it out")
+    if other and (base or base_preset):
+        raise InputError(f"--base: {folder} is a checkpoint, which stands on no other run; leave it out")
     if other:
         model = SYSTEMS[other].load().from_checkpoint(Path(folder), preset)
     else:
@@ -93,7 +95,7 @@ def _on(config: TrainConfig, base: Path | None, preset: str, folder: Path) -> Tr
     given = {"pretrained": str(base) if base else "", "base_preset": preset}
     given = {name: value for name, value in given.items() if value}
     if given and not {"pretrained", "base_preset"} <= {field.name for field in fields(config)}:
-        raise InputError(f"--base: {folder} stands on no other run; leave it out")
+        raise InputError(f"--{'base' if base else 'base_preset'}: {folder} stands on no other run; leave it out")
     return replace(config, **given)
 
 
