@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.splits import ALL, SPLITS
+from models.run_flags import add_base
 from models.run_folder import home, weights
 from utils import cli
 from utils.config import InputError
@@ -23,6 +24,7 @@ from utils.inputs import distinct
 if TYPE_CHECKING:
     from models.analysis import Request
 
+ALIKE = ("split", "dbroot", "cache", "workers", "seed", "weights", "config", "base_preset")  # flags and fields of a request
 BASELINES = {"make_classifier": "pca_mlp", "conv_classifier": "conv_classifier", "conv_synth": "conv_synth"}
 
 
@@ -34,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     runs = "folders of runs, or checkpoints of Magenta's MusicVAE"
     add("-m", "--models", nargs="+", type=Path, required=True, metavar="RUN", help=runs)
     add("--config", default="", metavar="PRESET", help="of a checkpoint, what it is (default: by name and sizes)")
+    add_base(add)
     add("-d", "--dbroot", default="", help="another corpus than the run's own")
     add("--split", choices=(*SPLITS, ALL), default="test", help="the part of the corpus (default: test)")
     add("-o", "--output", type=Path, metavar="DIR", help="folder for the results (default: RUN/analysis)")
@@ -150,7 +153,8 @@ def request(args: argparse.Namespace) -> "Request":
     make = [name for flag, name in BASELINES.items() if getattr(args, flag)]
     evaluate = [name for name in make if name != "pca_mlp"] + ["pca_mlp"] * args.evaluate_classifier
     return Request(
-        **{name: getattr(args, name) for name in ("split", "dbroot", "cache", "workers", "seed", "weights", "config")},
+        **{name: getattr(args, name) for name in ALIKE},
+        base=str(args.base or ""),
         passes=args.nb_passes,
         losses=bool(args.make_losses),
         figures=bool(args.make_figures),

@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from models.run_flags import add_base
 from models.run_folder import home, weights
 from utils import cli
 from utils.config import InputError
@@ -40,6 +41,7 @@ MOST_DRAWS = 10_000
 ONLY = {  # flags that are for runs of some kinds
     ("midiroot", "suffix", "tuning", "onset_tolerance", "classifier", "griffinlim_iters"): ("recordings",),
     ("draws",): ("scores", "phrases"),
+    ("base", "base_preset"): ("phrases",),
 }
 Evaluation = tuple[Callable[[Path, Path], Mapping[str, Any]], Callable[[Mapping], str]]  # (run, out) -> total; the table of totals
 
@@ -64,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     add = result.add_argument
     add("--models", nargs="+", type=Path, required=True, metavar="RUN", help="folders of runs, or Magenta's checkpoints")
     add("--config", default="", metavar="PRESET", help="of a checkpoint, what it is (default: by name and sizes)")
+    add_base(add)
     add("--output", type=Path, metavar="DIR", help="folder for the results (default: midi_evaluation in the run, or beside a file)")
     add("--dataroot", type=Path, required=True, metavar="DIR", help="folder of recordings; folder or file of pieces")
     add("--midiroot", type=Path, metavar="DIR", help="folder of MIDI files (default: that of the recordings)")
@@ -270,7 +273,8 @@ def evaluate_pieces(
     from utils import device
     from utils.paths import make_folder
 
-    model = load_run(run, device.select(device.named(args.device, args.cuda)), args.weights, args.config)
+    where = device.select(device.named(args.device, args.cuda))
+    model = load_run(run, where, args.weights, args.config, args.base, args.base_preset)
     pieces, failed = corpus(model)
     make_folder(out)
     names = distinct("_".join(Path(piece.name).parts) for piece in pieces)
@@ -284,7 +288,8 @@ def evaluate_pieces(
         made[name] = one
     rows = {name: numbers.row(one) for name, one in made.items()}
     total = numbers.summary(list(made.values()), args.seed) if args.losses else {}
-    settings = {"draws": args.draws, "weights": args.weights, "seed": args.seed} | ({"config": args.config} if args.config else {})
+    told = {"config": args.config, "base": str(args.base or ""), "base_preset": args.base_preset}
+    settings = {"draws": args.draws, "weights": args.weights, "seed": args.seed} | {k: v for k, v in told.items() if v}
     write_results(out, {"run": str(run), "settings": settings, "failed": failed, "files": rows, "total": total})
     return total
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.play_flags import add_flags, whole
 from models.play_modes import EXAMPLES, MODES, Mode, Way
+from models.run_flags import add_base, is_of
 from models.run_folder import home, weights
 from utils import cli
 from utils.config import InputError
@@ -30,9 +31,7 @@ def parser(modes: Sequence[str] = tuple(MODES)) -> argparse.ArgumentParser:
     texts = {"description": "\n".join([__doc__, "", *lines, "", notes]), "epilog": "\n".join(["examples:", *examples])}
     result = cli.Parser(conflict_handler="resolve", **texts)  # a mode's own short names win
     result.add_argument("mode", choices=list(MODES), help="what to do")
-    runs = "folders of trained runs, or checkpoints of Magenta's MusicVAE (TensorFlow or magenta.js)"
-    result.add_argument("-m", "--models", "--pretrained", nargs="+", type=Path, default=[], metavar="RUN", help=runs)
-    result.add_argument("--config", default="", metavar="PRESET", help="of a checkpoint, what it is (default: by name and sizes)")
+    add_runs(result)
     result.add_argument("--info", type=int, nargs="?", choices=(0, 1), const=1, default=0, help="say what the mode does, and end")
     result.add_argument(
         "--weights",
@@ -61,6 +60,28 @@ def parser(modes: Sequence[str] = tuple(MODES)) -> argparse.ArgumentParser:
     return result
 
 
+def add_runs(result: argparse.ArgumentParser) -> None:
+    """Add the flags of which runs are played; with the names that other programs have for them."""
+    add = result.add_argument
+    add("--mode", default=argparse.SUPPRESS, metavar="MODE", help="what to do, instead of the first word")
+    runs = "folders of trained runs, or checkpoints of Magenta's MusicVAE (TensorFlow or magenta.js)"
+    also = ("--pretrained", "--checkpoint_file", "--run_dir")
+    add("-m", "--models", *also, nargs="+", type=Path, default=[], metavar="RUN", help=runs)
+    what = "of a checkpoint, what it is (default: by name and sizes); of a run, the preset that it is of"
+    add("--config", default="", metavar="PRESET", help=what)
+    add_base(add)
+
+
+def mode_first(argv: Sequence[str]) -> list[str]:
+    """Return a command line with the mode as its first word, where it has it as a flag."""
+    first = cli.Parser(add_help=False)
+    first.add_argument("--mode", choices=list(MODES))
+    given, others = first.parse_known_args(argv)
+    if given.mode is None:
+        return list(argv)
+    return others if others[:1] == [given.mode] else [given.mode, *others]
+
+
 def in_full(names: Sequence[str]) -> str:
     """Return the name of a flag that is not short, the first where there are others."""
     return next(name for name in names if name.startswith("--"))
@@ -76,6 +97,7 @@ def long_name(word: str) -> str:
 
 def main(argv: list[str]) -> int:
     """Play as the command line `argv` says; return the exit code."""
+    argv = mode_first(argv)
     name = argv[0] if argv and argv[0] in MODES else parser().parse_known_args(argv)[0].mode
     mode, own = MODES[name], parser([name])
     given, strange = own.parse_known_args(argv)
@@ -120,7 +142,9 @@ def perform(mode: Mode, run: Path, out: Path, files: dict[Path, str], args: argp
     from utils.paths import make_folder
 
     where = device.select(device.named(args.device, args.cuda))
-    model = load_run(run, where, args.weights, args.config)
+    preset = "" if is_of(run, args.config, "--config") else args.config
+    base_preset = "" if is_of(args.base, args.base_preset, "--base_preset") else args.base_preset
+    model = load_run(run, where, args.weights, preset, args.base, base_preset)
     way = naming(run, partial(way_of, mode, model, args))
     args = argparse.Namespace(**vars(args) | {flag: value for flag, value in way.defaults.items() if getattr(args, flag) is None})
     condition = recorded.spoken(model, args.labels) if args.labels else recorded.usual(model)

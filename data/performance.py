@@ -74,6 +74,19 @@ def save_notes(path: str | Path, notes: Notes, seconds: float, sample_rate: int 
     _played(notes, seconds, None, sample_rate).save(path)
 
 
+def looped(notes: Notes, seconds: float, sample_rate: int = 44100) -> Audio:
+    """Return what notes sound like that are played over and over, `seconds` long: what rings beyond that rings at the beginning.
+
+    Raises
+    ------
+    InputError
+        The SoundFont is not readable.
+    """
+    samples, length = _played(notes, seconds, None, sample_rate).samples, round(seconds * sample_rate)
+    rounds = np.pad(samples, (0, -len(samples) % length)).reshape(-1, length)
+    return Audio(rounds.sum(0), sample_rate)
+
+
 @functools.lru_cache(maxsize=1)
 def _font(path: str | Path | None) -> SoundFont:
     """Return a SoundFont that remembers the notes it has played."""

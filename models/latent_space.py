@@ -53,11 +53,14 @@ class Space:
         return self.player.model.sample(1, generator("random", number))[0].cpu()
 
 
-def principal(means: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the centre (Z,) of places (P, Z), their principal axes (A, Z), and the deviations (A,); no axes if all are one."""
+def principal(means: Tensor, smallest: float = SMALLEST) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the centre (Z,) of places (P, Z), their principal axes (A, Z), and the deviations (A,); no axes if all are one.
+
+    Axes are left out whose deviation is less than the share `smallest` of the largest.
+    """
     centre = means.mean(0)
     _, extents, axes = torch.linalg.svd((means - centre).double(), full_matrices=False)
-    kept = extents > SMALLEST * extents[0]
+    kept = extents > smallest * extents[0]
     axes = axes * axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()  # else either direction would do
     return centre, axes[kept].float(), (extents[kept] / math.sqrt(len(means))).float()
 

@@ -127,8 +127,9 @@ class Navigation:
         goal = self.goal
         for name, amount in zip(words[::2], words[1::2], strict=True):
             axis = whole(name, "axis", 1, len(self.space.axes)) - 1
+            before = self.space.coordinates(goal)[axis]
             goal = goal + number(amount, "axis", -2 * FARTHEST, 2 * FARTHEST) * self.space.scales[axis] * self.space.axes[axis]
-            if abs(self.space.coordinates(goal)[axis]) > FARTHEST:
+            if abs(self.space.coordinates(goal)[axis]) > max(FARTHEST, abs(before)):  # one may always come nearer
                 raise InputError(f"axis {name} {amount}: leads more than {FARTHEST:g} standard deviations away from the centre")
         self.move(goal)
 

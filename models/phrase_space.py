@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 PIECES, DRAWS = 200, 100  # of a corpus, at most; of the prior, where there is none
 FEWEST = 2  # axes of pieces, without which the coordinates are taken
+FAINTEST = 0.05  # of the largest deviation: along axes on which pieces differ less nothing is heard
 COORDINATES = "coordinates"  # what the axes are then
 
 
@@ -174,7 +175,7 @@ def survey(player: Player, manner: Manner, corpus: str = "") -> PhraseSpace:
     if not len(windows):
         return PhraseSpace(player, *prior, model.sample(DRAWS, generator("survey")).cpu(), manner, (), COORDINATES)
     names, means = _middles(model, windows)
-    found = principal(means)
+    found = principal(means, FAINTEST)
     enough = len(found[1]) >= FEWEST
     return PhraseSpace(
         player, *(found if enough else prior), means, manner, names, windows.fingerprint() if enough else COORDINATES

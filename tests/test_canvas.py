@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from utils.canvas import FANCY, PLAIN, Source, View, clicked, draw
+from utils.canvas import FANCY, PLAIN, View, clicked, draw
+from utils.insets import Source, Sources, Spectrum
 
 
 def text(rows):
@@ -17,15 +18,14 @@ VIEW = View(
     state="* 0:07",
     points=np.array([[-1.0, -1.0], [1.0, 1.0], [0.5, 0.5]]),
     names=("A#4", "C5", "rest"),
+    letters=("a", "C", "r"),
     bounds=np.array([[-1.0, -1.0], [1.0, 1.0]]),
     trail=np.zeros((1, 2)),
     position=np.array([0.0, 0.0]),
     axes=(0, 1),
-    sources=(Source("flute", "A4:mf", (("octave", "4", 1.0), ("pitch", "A", 0.5))),),
-    chosen=0,
     coordinates=np.array([0.0, -9.0, 9.0]),
-    levels=np.linspace(-1, 2, 410),
-    frequencies=np.geomspace(30, 11000, 410),
+    panel=Sources((Source("flute", "A4:mf", (("octave", "4", 1.0), ("pitch", "A", 0.5))),), chosen=0),
+    foot=Spectrum(np.linspace(-1, 2, 410), np.geomspace(30, 11000, 410)),
     status="to A4",
     keys="q quit",
 )
@@ -50,14 +50,14 @@ def test_small_screens_say_so(size):
 def test_the_map_shows_where_things_are():
     lines = text(draw(VIEW, 24, 80, PLAIN)).splitlines()
     assert lines[17].startswith("A#4") and lines[1][:48].rstrip().endswith("C5") and "@" in lines[9][20:28]
-    many = replace(VIEW, points=np.linspace([-1, -1], [1, 1], 9), names=("A#4", *["B3"] * 8))
+    many = replace(VIEW, points=np.linspace([-1, -1], [1, 1], 9), names=("A#4", *["B3"] * 8), letters=("a", *"BBBBBBBB"))
     assert text(draw(many, 24, 80, PLAIN)).splitlines()[17].startswith("a ")  # far away: a letter, small for sharp
 
 
 @pytest.mark.parametrize("cell", [(1, 0), (17, 47), (9, 20)])
 def test_clicks_are_the_inverse_of_drawing(cell):
     place = clicked(VIEW, *cell, 24, 80)
-    lines = text(draw(replace(VIEW, position=place, names=(), points=np.zeros((0, 2))), 24, 80, PLAIN)).splitlines()
+    lines = text(draw(replace(VIEW, position=place, names=(), letters=(), points=np.zeros((0, 2))), 24, 80, PLAIN)).splitlines()
     assert lines[cell[0]][cell[1]] == "@"
 
 
@@ -70,7 +70,8 @@ def test_bars_and_needles_show_shares():
 
 
 def test_sources_that_do_not_fit_are_cut_short():
-    crowd = replace(VIEW, sources=tuple(replace(VIEW.sources[0], name=f"voice {n}") for n in range(12)), chosen=5)
+    (source,) = VIEW.panel.sources
+    crowd = replace(VIEW, panel=Sources(tuple(replace(source, name=f"voice {n}") for n in range(12)), chosen=5))
     picture = text(draw(crowd, 24, 80, PLAIN))
     assert picture.count("octave") == 1 and "voice 11" in picture and ">voice 5" in picture
 

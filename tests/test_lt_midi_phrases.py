@@ -227,7 +227,7 @@ def test_batches_change_nothing(run, beats, monkeypatch):
     model = load_run(run)
     pieces = pieces_of(model, beats)
     before = list(phrased.score(model, pieces, 1, 0))
-    monkeypatch.setattr(phrased, "AT_ONCE", 1)
+    monkeypatch.setattr("models.phrase.STEPS", 1)
     for one, other in zip(before, phrased.score(model, pieces, 1, 0), strict=True):
         assert torch.equal(one.rebuilt[0], other.rebuilt[0])
         for name in ("phrase_to_phrase", "phrase_told"):

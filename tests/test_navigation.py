@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from data.labels import Labels
-from models.latent_space import combinations, stepped, survey
-from models.navigation import COMMANDS, GLIDE, LONGEST, Navigation, Script
+from models.navigation import GLIDE, LONGEST, Navigation, Script
 from models.rendering import Player
 from models.runs import load_run
+from models.sound_space import combinations, stepped, survey
 from tests.runs import CLASSES, make_run
 from utils.config import InputError
 
@@ -191,7 +191,7 @@ def test_settling_ends_the_glide(space):
 def test_what_is_told(space):
     navigation = walk(space, "to A4:p", "wait 1")
     assert navigation.execute("print").startswith("0.999 s  ") and "axes 1:" in navigation.execute("print")
-    assert [line.split()[0] for line in navigation.execute("help").splitlines()] == list(COMMANDS)
+    assert [line.split()[0] for line in navigation.execute("help").splitlines()] == list(navigation.commands)
     assert navigation.log == ["to A4:p", "wait 1"]
 
 

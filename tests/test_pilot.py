@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.latent_space import survey
 from models.navigation import Navigation, Script
 from models.pilot import Pilot
 from models.rendering import Player
 from models.runs import load_run
+from models.sound_sight import SoundSight
+from models.sound_space import survey
 from tests.runs import make_run
 from tests.sound_only import SoundOnly
 from utils.canvas import PLAIN, draw
@@ -42,7 +43,7 @@ def piloted(space, script=None, path=Path("navigation.txt")):
     """Return a pilot and the list that holds its time in seconds."""
     now = [0.0]
     speaker = Loudspeaker(lambda order: order, 22050)
-    return Pilot(Navigation(space, recording=bool(script)), path, script, speaker, lambda: now[0]), now
+    return Pilot(Navigation(space, recording=bool(script)), path, script, SoundSight(space, speaker), lambda: now[0]), now
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_notes_are_typed(pilot):
 
 def test_labels_have_keys(pilot):
     pilot, _ = pilot
-    assert pilot.label_keys == {
+    assert pilot.sight.label_keys == {
         key: (label, sign) for label in ("octave", "pitch", "dynamics") for key, sign in ((label[0], 1), (label[0].upper(), -1))
     }
     typed(pilot, "/A4 f")

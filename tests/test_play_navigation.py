@@ -23,7 +23,8 @@ import torch
 import lt_play
 from data.audio import Audio
 from data.notes import Notes
-from models.play_navigation import free_navigation, free_target
+from models.exploring import free_target
+from models.play_navigation import free_navigation
 from models.rendering import Player
 from tests.runs import make_run
 from tests.sound_only import SoundOnly
@@ -136,7 +137,7 @@ def screen(monkeypatch):
             app.press(key) if isinstance(key, str) else time.sleep(key)
 
     monkeypatch.setattr("utils.screen.run", run)
-    monkeypatch.setattr("models.play_navigation.sys", types.SimpleNamespace(stdin=Tty(), stdout=Tty()))
+    monkeypatch.setattr("models.exploring.sys", types.SimpleNamespace(stdin=Tty(), stdout=Tty()))
     return keys
 
 
@@ -188,7 +189,7 @@ class Terminal:
         self.mouse = curses.tigetstr("kmous")
         env = {name: value for name, value in os.environ.items() if name not in ("LINES", "COLUMNS")}
         self.process = subprocess.Popen(
-            [sys.executable, "lt_play.py", "free_navigation", *map(str, argv), "-g", "0", "--griffinlim_iters", "1"],
+            [sys.executable, "lt_play.py", "free_navigation", *map(str, argv), "-g", "0"],
             cwd=ROOT, env=env | {"TERM": TERM, "OMP_NUM_THREADS": "1"}, stdin=self.theirs, stdout=self.theirs,
             stderr=self.theirs, start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )  # fmt: skip
@@ -215,7 +216,7 @@ class Terminal:
 
 @pytest.fixture
 def terminal(run, tmp_path):
-    terminal = Terminal("-m", run, "-o", tmp_path)
+    terminal = Terminal("-m", run, "-o", tmp_path, "--griffinlim_iters", "1")
     yield terminal
     terminal.close()
 

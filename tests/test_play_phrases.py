@@ -11,6 +11,7 @@ from data.sequences import read_midi
 from models.phrase import PHRASE
 from models.runs import load_run
 from tests import bundles
+from tests.phrase_music import melody_files
 from tests.phrase_runs import make_phrase_run, names, silent, table, trio_file, whole
 from tests.test_musicvae_magenta import Sizes, made
 
@@ -176,6 +177,15 @@ def test_bars_and_lines_are_chosen(melodies, tmp_path):
         assert play("interpolate", melodies, "-i", path, path, "-n", 2, "-g", 0, "-o", tmp_path / name, *flags) == 0
     z = {name: arrays(tmp_path / name / "trio_trio.npz")["z"][0] for name in "abc"}
     assert not np.allclose(z["a"], z["b"]) and not np.allclose(z["a"], z["c"])
+
+
+def test_tokens_last_no_time(tmp_path):
+    pytest.importorskip("miditok")
+    songs = melody_files(tmp_path / "tunes", 3)
+    run, files = make_phrase_run(tmp_path, "remi", dbroot=str(songs)), sorted(songs.iterdir())[:2]
+    assert play("interpolate", run, "-i", *files, "-n", 8, "--tempo", 4, "-g", 0, "-o", tmp_path / "out") == 0
+    stem = "_".join(path.stem for path in files)  # 8 phrases of 32 sixteenths last 960 s, of 128 tokens more than can be played
+    assert (tmp_path / "out" / f"{stem}.wav").read_text() == f"{8 * 32 / 4 * 15:.6f}"
 
 
 # -- walk -------------------------------------------------------------------------------------------------------------

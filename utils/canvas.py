@@ -1,56 +1,20 @@
-"""A view of a walk over a map, as rows of styled text: the map, bars, a spectrum. Knows what it shows only as numbers and words.
+"""A view of a walk over a map, as rows of styled text: the map, coordinates, and insets that draw what is there.
 
-Drawing is pure; `utils.screen` paints the rows in a terminal.
+Knows what it shows only as numbers and words. Drawing is pure; `utils.screen` paints the rows in a terminal.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 SMALLEST = 20, 60  # rows and columns that a view needs
-BELOW = 6  # rows under the map: spectrum, ruler, status, keys
+ABOUT = 3  # rows of the title, the status, the keys
+FOOT = 10  # rows beneath the map that an inset may have in the smallest view; in others half of what there is, if that is more
 REACH = 3.0  # to which bars around a middle go
 NEAR = 4  # of the points whose names are written out
-TICKS = (31, 62, 125, 250, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
 
 Rows = list[list[tuple[str, str]]]  # each row as (text, style); styles: "" dim bold here trail alert invert
-
-
-@dataclass(frozen=True)
-class Source:
-    """What one source plays: its name, that in a word, and a (label, class, share of 1) for each of its labels."""
-
-    name: str
-    word: str
-    labels: tuple[tuple[str, str, float], ...]
-
-
-@dataclass(frozen=True)
-class View:
-    """All that is to be seen.
-
-    `points` (P, 2) of the map with their `names` (P,), the nearest last, of which some are written out, while others have a letter,
-    small where it is sharp; `bounds` (2, 2), the lower left and upper right of the map; `trail` (T, 2) and `position` (2,) on it;
-    `coordinates` (A,) of all axes; `levels` (F,) from 0 to 1 of bands at `frequencies` (F,) Hz.
-    """
-
-    title: str
-    state: str
-    points: np.ndarray
-    names: tuple[str, ...]
-    bounds: np.ndarray
-    trail: np.ndarray
-    position: np.ndarray
-    axes: tuple[int, int]
-    sources: tuple[Source, ...]
-    chosen: int
-    coordinates: np.ndarray
-    levels: np.ndarray
-    frequencies: np.ndarray
-    status: str
-    keys: str
-    prompt: str | None = None
-    page: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +64,52 @@ class Canvas:
         return rows
 
 
+class Box(NamedTuple):
+    """A part of a page."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class Inset(Protocol):
+    """What draws itself into a part of a view."""
+
+    def rows(self, most: int) -> int:
+        """Return the rows that it needs, where there are so many at most."""
+
+    def draw(self, canvas: Canvas, box: Box, symbols: Symbols) -> None:
+        """Draw it into a part of a page; where that is too low, what comes first."""
+
+
+@dataclass(frozen=True)
+class View:
+    """All that is to be seen.
+
+    `points` (P, 2) of the map with their `names` (P,), the nearest last, of which some are written out, while of others their
+    `letters` (P,) are; `bounds` (2, 2), the lower left and upper right of the map; `trail` (T, 2) and `position` (2,) on it;
+    `coordinates` (A,) of all axes; `panel` and `foot`, what is at that place: beside the map, above the coordinates, and beneath.
+    """
+
+    title: str
+    state: str
+    points: np.ndarray
+    names: tuple[str, ...]
+    letters: tuple[str, ...]
+    bounds: np.ndarray
+    trail: np.ndarray
+    position: np.ndarray
+    axes: tuple[int, int]
+    coordinates: np.ndarray
+    panel: Inset
+    foot: Inset
+    status: str
+    keys: str
+    prompt: str | None = None
+    page: tuple[str, ...] = ()
+
+
 def draw(view: View, height: int, width: int, symbols: Symbols = FANCY) -> Rows:
     """Return the view as rows of styled text."""
     canvas = Canvas(height, width)
@@ -112,9 +122,10 @@ def draw(view: View, height: int, width: int, symbols: Symbols = FANCY) -> Rows:
         for y, line in enumerate(view.page[: height - 3], 1):
             canvas.write(y, 1, line)
     else:
+        below = _foot(view, height)
         _map(canvas, view, symbols)
         _panel(canvas, view, symbols)
-        _spectrum(canvas, view, symbols)
+        view.foot.draw(canvas, Box(height - 2 - below, 0, below, width), symbols)
     if view.prompt is None:
         canvas.write(height - 2, 0, view.status)
     else:
@@ -124,9 +135,14 @@ def draw(view: View, height: int, width: int, symbols: Symbols = FANCY) -> Rows:
     return canvas.rows
 
 
-def _map_size(height: int, width: int) -> np.ndarray:
+def _foot(view: View, height: int) -> int:
+    """Return the rows of the inset beneath the map."""
+    return view.foot.rows(max(FOOT, (height - ABOUT) // 2))
+
+
+def _map_size(view: View, height: int, width: int) -> np.ndarray:
     """Return the columns and rows of the map, which begins in the second row."""
-    return np.array([width * 3 // 5, height - BELOW - 1])
+    return np.array([width * 3 // 5, height - ABOUT - _foot(view, height)])
 
 
 def _extent(view: View) -> tuple[np.ndarray, np.ndarray]:
@@ -140,12 +156,12 @@ def _cells(view: View, values: np.ndarray, height: int, width: int) -> np.ndarra
     low, high = _extent(view)
     share = (values.reshape(-1, 2) - low) / (high - low)
     share[:, 1] = 1 - share[:, 1]
-    return np.rint(share * (_map_size(height, width) - 1)).astype(int) + np.array([0, 1])
+    return np.rint(share * (_map_size(view, height, width) - 1)).astype(int) + np.array([0, 1])
 
 
 def clicked(view: View, y: int, x: int, height: int, width: int) -> np.ndarray | None:
     """Return the place on the map (2,) of a cell of the screen, None beside it."""
-    size, cell = _map_size(height, width), np.array([x, y - 1])
+    size, cell = _map_size(view, height, width), np.array([x, y - 1])
     if view.page or not (cell >= 0).all() or not (cell < size).all():
         return None
     low, high = _extent(view)
@@ -154,13 +170,13 @@ def clicked(view: View, y: int, x: int, height: int, width: int) -> np.ndarray |
 
 
 def _map(canvas: Canvas, view: View, symbols: Symbols) -> None:
-    columns, rows = _map_size(canvas.height, canvas.width)
+    columns, rows = _map_size(view, canvas.height, canvas.width)
     across, upwards = (f"axis {axis + 1}" for axis in view.axes)
     canvas.write(1, 0, upwards, "dim")
     canvas.write(int(rows), int(columns) - len(across), across, "dim")
     places = _cells(view, view.points, canvas.height, canvas.width).tolist()
-    for (x, y), name in list(zip(places, view.names, strict=True))[:-NEAR]:
-        canvas.write(y, x, name[0].lower() if "#" in name else name[0], "dim")
+    for (x, y), letter in list(zip(places, view.letters, strict=True))[:-NEAR]:
+        canvas.write(y, x, letter, "dim")
     inside = _cells(view, view.trail, canvas.height, canvas.width)
     for x, y in inside[((inside >= (0, 1)) & (inside < (columns, rows + 1))).all(1)].tolist():
         canvas.write(y, x, symbols.trail, "trail")
@@ -173,32 +189,15 @@ def _map(canvas: Canvas, view: View, symbols: Symbols) -> None:
 
 
 def _panel(canvas: Canvas, view: View, symbols: Symbols) -> None:
-    """Draw what is named, and the coordinates; the labels of sources that are not chosen only where there is room."""
-    columns, rows = _map_size(canvas.height, canvas.width).tolist()
-    left, width, y = columns + 2, canvas.width - columns - 3, 1
-    roomy = sum(1 + len(source.labels) for source in view.sources) <= rows
-    for number, source in enumerate(view.sources):
-        pointer = symbols.pointer if number == view.chosen and len(view.sources) > 1 else ""
-        if y <= rows:
-            canvas.write(y, left, f"{pointer}{source.name}"[: width - len(source.word) - 1], "bold")
-            canvas.write(y, left + width - len(source.word), source.word, "bold")
-        y += 1
-        for label, name, share in source.labels if roomy or number == view.chosen else ():
-            if y <= rows:
-                canvas.write(y, left, f"{label[:9]:<9} {name[:6]:<6} {_bar(share, width - 22, symbols)} {share:4.2f}")
-            y += 1
-    y += bool(view.sources)
+    """Draw the inset beside the map, and the coordinates for which there is room under it."""
+    columns, rows = _map_size(view, canvas.height, canvas.width).tolist()
+    left, width, used = columns + 2, canvas.width - columns - 3, view.panel.rows(rows)
+    view.panel.draw(canvas, Box(1, left, min(used, rows), width), symbols)
+    y = 1 + used + bool(used)
     for axis, value in enumerate(view.coordinates[: max(rows - y + 1, 0)].tolist()):
         style = "bold" if axis in view.axes else "dim"
         canvas.write(y + axis, left, f"axis {axis + 1:<3}{value:+6.2f} ", style)
         canvas.write(y + axis, left + 15, _needle(value, width - 15, symbols), style)
-
-
-def _bar(share: float, width: int, symbols: Symbols) -> str:
-    """Return a bar that fills a share of its width."""
-    parts = len(symbols.along) - 1
-    full, rest = divmod(round(float(np.clip(share, 0, 1)) * width * parts), parts)
-    return (symbols.along[-1] * full + (symbols.along[rest] if rest else "")).ljust(width)
 
 
 def _needle(value: float, width: int, symbols: Symbols) -> str:
@@ -207,19 +206,3 @@ def _needle(value: float, width: int, symbols: Symbols) -> str:
     letters[middle] = symbols.wall
     letters[round(float(np.clip(value / REACH, -1, 1)) * (width // 2 - 1)) + middle] = symbols.here
     return "".join(letters)
-
-
-def _spectrum(canvas: Canvas, view: View, symbols: Symbols) -> None:
-    top, height = canvas.height - BELOW, BELOW - 3
-    edges = np.arange(canvas.width + 1) * len(view.levels) // canvas.width
-    starts = np.minimum(edges[:-1], len(view.levels) - 1)
-    pooled = [view.levels[a : max(b, a + 1)].max() for a, b in zip(starts, edges[1:], strict=True)]
-    parts = len(symbols.up) - 1
-    filled = np.rint(np.clip(pooled, 0, 1) * height * parts).astype(int)
-    for row in range(height):
-        steps = np.clip(filled - (height - 1 - row) * parts, 0, parts)
-        canvas.write(top + row, 0, "".join(symbols.up[step] for step in steps), "spectrum")
-    for tick in TICKS:
-        if view.frequencies[0] <= tick <= view.frequencies[-1]:
-            x = np.interp(tick, view.frequencies, np.arange(len(view.frequencies))) * canvas.width / len(view.levels)
-            canvas.write(top + height, int(x), f"{symbols.wall}{tick if tick < 1000 else f'{tick // 1000}k'}", "dim")

@@ -39,17 +39,43 @@ def mmd_to_normal(x: Tensor, scales: Sequence[float] = (0.25, 1.0, 4.0)) -> floa
     ----------
     scales : the widths w over Z. Z is the median heuristic: half the median squared distance of two draws of the normal, nearly.
     """
-    x = x.double()
-    n, size = x.shape
+    x, size = x.double(), x.shape[1]
     widths = torch.tensor(scales, dtype=torch.double, device=x.device) * size
-    inside = torch.zeros_like(widths)
-    for rows in x.split(max(1, CELLS // n)):
-        squares = torch.cdist(rows, x).square()
-        inside += torch.stack([(-squares / (2 * w)).exp().sum() for w in widths])
-    inside = (inside - n) / (n * (n - 1))  # without the pairs of a point and itself
     across = (widths / (widths + 1)) ** (size / 2) * (-x.square().sum(1)[:, None] / (2 * (widths + 1))).exp().mean(0)
     normal = (widths / (widths + 2)) ** (size / 2)
-    return (inside - 2 * across + normal).mean().item()
+    return (_alike(x, widths) - 2 * across + normal).mean().item()
+
+
+def mmd(x: Tensor, y: Tensor, scales: Sequence[float] = (0.25, 1.0, 4.0)) -> float:
+    """Return the squared maximum mean discrepancy of points (N, Z) to points (M, Z); NaN where one of both is a single one.
+
+    As `mmd_to_normal`, an unbiased estimate. What is compared with the same `y` is compared by the same kernels.
+
+    Parameters
+    ----------
+    scales : the widths over half the median squared distance of two of `y`.
+    """
+    if min(len(x), len(y)) < 2:
+        return math.nan
+    x, y = x.double(), y.double()
+    median = torch.pdist(y).square().median().clamp_min(1e-12)
+    widths = torch.tensor(scales, dtype=torch.double, device=x.device) * median / 2
+    across = _kernels(x, y, widths) / (len(x) * len(y))
+    return (_alike(x, widths) - 2 * across + _alike(y, widths)).mean().item()
+
+
+def _alike(x: Tensor, widths: Tensor) -> Tensor:
+    """Return the mean of Gaussian kernels over the pairs of points (N, Z) but those of a point and itself, (widths,)."""
+    return (_kernels(x, x, widths) - len(x)) / (len(x) * (len(x) - 1))
+
+
+def _kernels(x: Tensor, y: Tensor, widths: Tensor) -> Tensor:
+    """Return the sum of Gaussian kernels over all pairs of points (N, Z) and (M, Z), (widths,)."""
+    total = torch.zeros_like(widths)
+    for rows in x.split(max(1, CELLS // len(y))):
+        squares = torch.cdist(rows, y).square()
+        total += torch.stack([(-squares / (2 * w)).exp().sum() for w in widths])
+    return total
 
 
 def purity(x: Tensor, labels: Tensor, group: Tensor, neighbours: int = 10) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ def looped(samples: np.ndarray) -> np.ndarray:
 
 
 class Loop:
-    """Repeat a grain of sound (S,) endlessly; a new one fades in within a block."""
+    """Repeat a grain of sound (S,) endlessly; a new one fades in within a block, and goes on at the place of the one before."""
 
     def __init__(self):
         self.grain = self.wanted = np.zeros(1, np.float32)
@@ -34,14 +34,14 @@ class Loop:
         samples = np.take(self.grain, np.arange(self.place, self.place + n), mode="wrap")
         if wanted is not self.grain:
             rise = np.linspace(0, 1, n, dtype=np.float32)
-            self.grain, self.place = wanted, 0
-            samples = (1 - rise) * samples + rise * np.take(wanted, np.arange(n), mode="wrap")
+            self.grain, self.place = wanted, self.place % len(wanted)
+            samples = (1 - rise) * samples + rise * np.take(wanted, np.arange(self.place, self.place + n), mode="wrap")
         self.place = (self.place + n) % len(self.grain)
         return samples
 
 
 class Loudspeaker:
-    """Play what `make` returns, samples (S,), for the newest thing that was asked for. Use it as a context.
+    """Play what `make` returns, samples (S,), over and over for the newest thing that was asked for. Use it as a context.
 
     `trouble` says in a few words why there is no sound, and is empty where there is some.
 
@@ -84,7 +84,7 @@ class Loudspeaker:
                 if self.ended:
                     return
             try:
-                grain = looped(self.make(order))
+                grain = self.make(order)
             except InputError as error:
                 self.trouble = str(error)
                 continue

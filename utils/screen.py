@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -51,7 +52,8 @@ def run(app: App) -> None:
         known = False
     if not known:
         raise InputError(f"TERM={name}: this terminal cannot be drawn on; run a script with --script FILE instead")
-    with _ended_by(signal.SIGINT, signal.SIGHUP, signal.SIGTERM):  # the first is ignored where a shell starts jobs behind it
+    ends = signal.SIGINT, signal.SIGHUP, signal.SIGTERM  # the first is ignored where a shell starts jobs behind it
+    with _ended_by(*ends), _held_back():
         curses.wrapper(_show, app)
 
 
@@ -64,6 +66,26 @@ def _ended_by(*signals: int) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """Keep what is written to stderr, as warnings and bars, from spoiling the screen: let it follow."""
+    if not (sys.stderr and sys.stderr.isatty()):
+        yield
+        return
+    number = sys.stderr.fileno()
+    before = os.dup(number)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), number)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(before, number)
+            os.close(before)
+            aside.seek(0)
+            sys.stderr.write(aside.read().decode(errors="replace"))
 
 
 def _show(window, app: App) -> None:
