@@ -4,6 +4,7 @@ Engel, Hoffman and Roberts, "Latent constraints: learning to generate conditiona
 (arXiv 1711.05772), sections 3 and 4. The base is neither trained nor differentiated: attributes may be any rule of phrases.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -23,8 +24,9 @@ from utils.distributions import mmd
 
 CLASSES = ("little", "middle", "much")  # thirds of the phrases of training
 CRITIC, ACTOR = "critic", "actor"
-UNTOLD = 0.5  # share of the labels that are left out in training, so that nothing need be wished
+UNTOLD = 0.5  # share of the wishes that are left out in training, so that nothing need be wished
 DRAWS = 1000  # of the prior, that are compared with what is held out
+LOOKED_AT = 32  # of what the actor makes, whose phrases are measured in a step
 
 
 class Actor(nn.Module):
@@ -35,7 +37,7 @@ class Actor(nn.Module):
         self.config = config
         size, told = config.standing.latent_dim, len(CLASSES) * len(config.attributes)
         self.actor = Gated(size, config.hidden, size, told, kept=True)
-        self.critic = Plain(size + told, config.hidden, 1)
+        self.critic = Plain(size, config.hidden, 1 + told)
         self.latent_shape = (size,)
         self.wishes = dict.fromkeys(config.attributes, CLASSES)
         self.register_buffer("deviation", torch.ones(size))  # of the base's posteriors, on average
@@ -73,16 +75,14 @@ class Actor(nn.Module):
     def _measured(self, batch: dict[str, Tensor]) -> Tensor:
         """Return the attributes of what the base makes of a batch, (A, B) float64."""
         if not self.wishes:
-            return torch.zeros(0, len(batch[PHRASE]), dtype=torch.float64)
+            return torch.zeros(0, len(next(iter(batch.values()))), dtype=torch.float64)
         found = measure(self.config.kind, self.config.phrase().standard(batch["decoded"]))
         return torch.stack([found[name] for name in self.wishes])
 
-    def _labels(self, batch: dict[str, Tensor]) -> Tensor:
-        """Return the classes of attributes of a batch, some left out, (B, A) ids, -1 where one is."""
-        values = self._measured(batch)
-        ids = [torch.bucketize(of, edges.double(), right=True) for of, edges in zip(values, self.limits, strict=True)]
-        ids = torch.stack(ids, 1) if ids else torch.zeros(len(batch[PHRASE]), 0, dtype=torch.int64, device=batch[PHRASE].device)
-        return ids.masked_fill(torch.rand(ids.shape, device=ids.device) < UNTOLD, -1)
+    def _classes(self, measured: Tensor) -> Tensor:
+        """Return which classes measured attributes (A, B) are of, (B, A) ids."""
+        ids = [torch.bucketize(of, edges.to(of), right=True) for of, edges in zip(measured, self.limits, strict=True)]
+        return torch.stack(ids, 1) if ids else torch.zeros(measured.shape[1], 0, dtype=torch.int64)
 
     def _columns(self, ids: Tensor) -> Tensor:
         """Return class ids (B, A) as (B, 3 A): a 1 at each class, nothing where the id is -1."""
@@ -92,41 +92,60 @@ class Actor(nn.Module):
 
     def loss(self, given: Normal, batch: dict[str, Tensor], base: MusicVAE, step: int, phase: str) -> Losses:
         """Return the loss of the critic or of the actor; in evaluation how far what the actor makes is from what is held out."""
+        known = self._classes(self._measured(batch)).to(given.mean.device)
         if not self.training:
-            return self._distance(given.mean)
-        labels = self._labels(batch)
-        wish = self._columns(labels[torch.randperm(len(labels))])
+            return self._distance(given.mean, known)
+        wish = known[torch.randperm(len(known))]
+        wish = wish.masked_fill(torch.rand(wish.shape, device=wish.device) < UNTOLD, -1)
         prior = torch.randn_like(given.mean)
+        made = self.to_base(prior, wish)
         if phase == CRITIC:
-            return self._judge(given.rsample(), self._columns(labels), prior, wish)
-        made = self.actor(prior, wish)
-        fooled = functional.softplus(-self._score(made, wish)).mean()
-        moved = ((made - prior).square().log1p() / self.deviation.square()).mean()
-        return Losses(fooled + self.config.distance * moved, {"actor_realism": fooled, "actor_moved": moved})
+            return self._judge(given.rsample(), known, prior, made.detach(), base)
+        real, logits = self._verdict(made)
+        fooled, moved = functional.softplus(-real).mean(), ((made - prior).square().log1p() / self.deviation.square()).mean()
+        found, total = {"actor_realism": fooled, "actor_moved": moved}, fooled + self.config.distance * moved
+        if self.wishes:
+            found["actor_wishes"] = _cross_entropy(logits, wish)
+            total = total + found["actor_wishes"]
+        return Losses(total, found)
 
-    def _score(self, z: Tensor, label: Tensor) -> Tensor:
-        """Return the critic's logit of latents (B, Z) with labels (B, 3 A), (B,)."""
-        return self.critic(torch.cat([z, label], 1))[:, 0]
+    def _verdict(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits of latents (B, Z): whether they are of one's own phrases (B,), and of which classes (B, A, 3)."""
+        said = self.critic(z)
+        return said[:, 0], said[:, 1:].unflatten(1, (len(self.wishes), len(CLASSES)))
 
-    def _judge(self, z: Tensor, label: Tensor, prior: Tensor, wish: Tensor) -> Losses:
-        """Return the critic's cross-entropy: one's own latents are real; draws, what the actor makes, and wrong labels are not.
+    def _judge(self, z: Tensor, known: Tensor, prior: Tensor, made: Tensor, base: MusicVAE) -> Losses:
+        """Return the critic's cross-entropy: of what is one's own, what a draw and what made, and of classes of attributes.
 
-        That latents with labels of others are not, is of Reed et al., "Generative adversarial text to image synthesis", ICML 2016,
-        section 4.2: without it a critic may ignore labels.
+        The classes of what the actor makes are those of the phrases that the base writes of it, so that it cannot cheat the critic.
         """
-        real = functional.softplus(-self._score(z, label)).mean()
-        others = [self._score(prior, wish), self._score(self.actor(prior, wish).detach(), wish)]
-        wrong = (label != wish).any(1) & (wish.sum(1) > 0)
-        others += [self._score(z[wrong], wish[wrong])] if wrong.any() else []
-        false = sum(functional.softplus(score).mean() for score in others)
-        return Losses(real + false, {"critic_real": real, "critic_false": false})
+        (real, classes), (drawn, _), (false, _) = (self._verdict(each) for each in (z, prior, made))
+        own = functional.softplus(-real).mean()
+        others = functional.softplus(drawn).mean() + functional.softplus(false).mean()
+        found, total = {"critic_own": own, "critic_others": others}, own + others
+        if self.wishes:
+            some = made[:LOOKED_AT]
+            with torch.no_grad():
+                become = self._classes(self._measured({"decoded": base.decode(some, PHRASE)})).to(known.device)
+            found["critic_classes"] = _cross_entropy(classes, known) + _cross_entropy(self._verdict(some)[1], become)
+            total = total + found["critic_classes"]
+        return Losses(total, found)
 
-    def _distance(self, z: Tensor) -> Losses:
-        """Return the squared maximum mean discrepancy of what the actor makes to latents `z` (B, Z); to one, a squared distance."""
+    def _distance(self, z: Tensor, known: Tensor) -> Losses:
+        """Return how far what the actor makes is from latents `z` (B, Z), whose classes are `known` (B, A).
+
+        That is the squared maximum mean discrepancy where nothing is wished, and the mean of those of each wish and its class.
+        """
         prior = torch.randn(DRAWS, z.shape[1], generator=generator("validation")).to(z)
-        made = self.actor(prior, self._columns(torch.full((DRAWS, len(self.wishes)), -1, device=z.device)))
-        apart = mmd(made, z) if len(z) > 1 else (made.mean(0) - z[0]).square().sum().item()
-        return Losses(torch.tensor(apart, device=z.device), {"mmd_to_held_out": torch.tensor(apart)})
+        nothing = torch.full((1, len(self.wishes)), -1, device=z.device)
+        apart = [_apart(self.to_base(prior, nothing.expand(DRAWS, -1)), z)]
+        for place, label in itertools.product(range(len(self.wishes)), range(len(CLASSES))):
+            own = z[known[:, place] == label]
+            if len(own) > 1:
+                wish = nothing.index_fill(1, torch.tensor([place], device=z.device), label)
+                apart.append(_apart(self.to_base(prior, wish.expand(DRAWS, -1)), own))
+        total = torch.tensor(sum(apart) / len(apart), device=z.device)
+        return Losses(total, {"distance_to_held_out": total})
 
     # -- translation --------------------------------------------------------------------------------------------------
 
@@ -138,3 +157,14 @@ class Actor(nn.Module):
         """Return where the actor moves latents (N, Z) to; `condition` (N, A) are ids of what is wished, or -1."""
         none = torch.full((len(z), len(self.wishes)), -1, device=z.device)
         return self.actor(z, self._columns(none if condition is None else condition.to(z.device)))
+
+
+def _cross_entropy(logits: Tensor, ids: Tensor) -> Tensor:
+    """Return the mean of -ln p(class) of logits (B, A, 3), but where an id (B, A) is -1; 0 where all are."""
+    total = functional.cross_entropy(logits.flatten(0, 1), ids.flatten(), ignore_index=-1, reduction="sum")
+    return total / (ids >= 0).sum().clamp_min(1)
+
+
+def _apart(made: Tensor, z: Tensor) -> float:
+    """Return the squared maximum mean discrepancy of two sets of latents; to one alone, the squared distance of the mean."""
+    return mmd(made, z) if len(z) > 1 else (made.mean(0) - z[0]).square().sum().item()
