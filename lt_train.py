@@ -10,6 +10,7 @@ validation epoch), history.csv, metrics.json (on the test split), figures/.
   lt_train.py --load saves/crossmodal__flute --load_epoch 500 --name warm
   lt_train.py --system classifying --preset windows --dbroot my_midi_files
   lt_train.py --system musicvae --preset groove_2bar --dbroot groove
+  lt_train.py --system latent_constraint --preset midime --pretrained saves/drums --dbroot my_drum_midi
 """
 
 import argparse
@@ -37,6 +38,7 @@ def parser(system: str) -> argparse.ArgumentParser:
     add = run.add_argument
     add("--savedir", "--saveroot", type=Path, help="folder of all runs (default: saves)")
     add("--name", default="", help="name of the run (default: the system and what it is trained on)")
+    add("--run_dir", type=Path, metavar="RUN", help="folder of the run: --savedir and --name in one")
     start = run.add_mutually_exclusive_group()
     start.add_argument("--resume", type=Path, metavar="RUN", help="continue a run in its folder, bit for bit")
     start.add_argument("--load", type=Path, metavar="RUN", help="start a new run from the state of another")
@@ -91,9 +93,11 @@ def check(args: argparse.Namespace) -> None:
         raise InputError("--time_budget and --threads take 0 or more")
     if args.load_epoch and not (args.load or args.twofold):
         raise InputError("--load_epoch: says which state of another run to --load, and there is none")
-    wrong = [flag for flag in ("savedir", "name", "preset") if getattr(args, flag)]
+    wrong = [flag for flag in ("savedir", "name", "run_dir", "preset") if getattr(args, flag)]
     if args.resume and wrong:
         raise InputError(f"--{wrong[0]} cannot change when a run is resumed; start a new one from it with --load")
+    if args.run_dir and (args.savedir or args.name):
+        raise InputError("--run_dir: is --savedir and --name in one; leave these out")
     if args.name != Path(args.name).name or args.name == "..":
         raise InputError(f"--name {args.name}: is a name within --savedir, without / and ..")
 
@@ -121,7 +125,7 @@ def configure(system: str, args: argparse.Namespace, given: dict[str, object]) -
     config = config.twofold() if args.twofold else config
     config.validate()
     config = config.resolved()
-    folder = (args.savedir or Path("saves")) / (args.name or config.title().replace("/", "-"))
+    folder = args.run_dir or (args.savedir or Path("saves")) / (args.name or config.title().replace("/", "-"))
     if (folder / LAST).exists():
         raise InputError(f"{folder}: there is a run already; continue it with --resume, or choose another --name")
     return config, folder, start / saved_name(args.load_epoch or "last") if start else None

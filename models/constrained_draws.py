@@ -20,7 +20,7 @@ from utils.device import generator
 MOST, STEPS = 4000, 2**19  # phrases of the user, and steps of them, that others are held against, at most
 WISHED = 300  # draws for each wish, at most
 SHOWN = 6  # draws that are kept to be seen
-TRAINING, SPLIT, MODEL, PRIOR, NO_WISH = "training", "split", "model", "prior", "no wish"
+TRAINING, SPLIT, MODEL, PRIOR, NO_WISH, SPREAD = "training", "split", "model", "prior", "no wish", "spread 1"
 
 Metrics = dict[str, dict[str, Estimate]]  # set of phrases -> what it is like
 Near = dict[str, dict[str, Nearest]]  # set of phrases -> way and part, "steps_from_training"
@@ -75,9 +75,9 @@ def encoded(model: ConstrainedModel, x: Tensor) -> Tensor:
 
 
 def drawn(model: ConstrainedModel, number: int, seed: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return phrases by the set they are of, and latents of the base: of the model and of the prior of its base.
+    """Return phrases by the set they are of, and latents of the base: of the model, of its base's prior, and scattered ones.
 
-    The same latents are decoded at each temperature; the two sets have nothing in common.
+    The same latents are decoded at each temperature; the sets have nothing in common.
     """
     phrases, latents = {}, {}
     for name, of in ((MODEL, model), (PRIOR, model.base)):
@@ -88,6 +88,11 @@ def drawn(model: ConstrainedModel, number: int, seed: int) -> tuple[dict[str, Te
             phrases[column(name, temperature)] = in_parts(
                 lambda part, of=of, t=temperature, r=random: of.decode(part, PHRASE, temperature=t, random=r), model, z
             )
+    if model.residual is not None:
+        around = generator(seed, "spread")
+        z = latents[SPREAD] = in_parts(lambda part: model.scattered(part, 1.0, around), model, model.sample(number, around))
+        random = generator(seed, "steps", SPREAD)
+        phrases[SPREAD] = in_parts(lambda part: model.base.decode(part, PHRASE, temperature=1.0, random=random), model, z)
     return phrases, latents
 
 

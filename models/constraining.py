@@ -14,7 +14,7 @@ from data.phrase_statistics import Histogram
 from data.phrase_windows import PhraseWindows
 from data.sequences import TEMPO
 from models import constrained_draws as draws
-from models.constrained_draws import MODEL, PRIOR, SPLIT, TRAINING, Beside, Near, Own, Wish
+from models.constrained_draws import MODEL, PRIOR, SPLIT, SPREAD, TRAINING, Beside, Near, Own, Wish
 from models.evaluation import Estimate, Observed, Scores, estimate, passes
 from models.losses import BIT, Normal, kl
 from models.phrase import PHRASE, ConstrainedModel, in_parts
@@ -127,7 +127,7 @@ def _latents(latents: Mapping[str, Tensor], posterior: Normal, group: Tensor, se
     parts = [name for name in (TRAINING, SPLIT) if name in latents]
     result = {
         name: {f"mmd_to_{part}": single(mmd(some[name], some[part]), len(some[name])) for part in parts}
-        for name in (MODEL, PRIOR)
+        for name in (MODEL, SPREAD, PRIOR)
         if name in some
     }
     if TRAINING in latents:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from data.phrases import Phrase
-from models.constrained_draws import MODEL, PRIOR, SPLIT, TRAINING, Beside, Wish
+from models.constrained_draws import MODEL, PRIOR, SPLIT, SPREAD, TRAINING, Beside, Wish
 from models.constraining import Constraint
 from models.phrase_generation import REAL
 from utils import constraint_figures, phrase_figures
@@ -37,6 +37,7 @@ CALLED = {
     SPLIT: "the user's, of this split",
     PRIOR: "draws of the base's prior",
     MODEL: "draws of the model",
+    SPREAD: "draws of the model, --spread 1",
     REAL: "the user's, of this split",
     "user": "the user's",
 }
@@ -47,11 +48,11 @@ def draw(found: Constraint, phrase: Phrase, files: Callable[[str], list[Path]]) 
     """Draw latents, distances, and draws beside their nearest into the paths that `files` gives for names."""
     if not found.near:
         return
-    order = [name for name in (PRIOR, TRAINING, SPLIT, MODEL) if name in found.latents]
+    order = [name for name in (PRIOR, TRAINING, SPLIT, SPREAD, MODEL) if name in found.latents]
     points, names = _plane({name: found.latents[name][:POINTS].double() for name in order}, found.latents)
     constraint_figures.plane({CALLED[name]: places for name, places in points.items()}, names, files(PLANE))
     part = TRAINING if TRAINING in found.latents else SPLIT
-    sets = {name: found.near[name] for name in (MODEL, PRIOR, REAL) if name in found.near}
+    sets = {name: found.near[name] for name in (MODEL, SPREAD, PRIOR, REAL) if name in found.near}
     panels = {
         title: {CALLED[name]: near[f"{way}_from_{part}"].distance.numpy() for name, near in sets.items()}
         for way, title in WAYS.items()

@@ -40,6 +40,11 @@ class Model(ConstrainedModel):
         """Return where the classes of attributes that can be wished for begin, but the first, ascending, by name."""
         return self.constraint.edges
 
+    @property
+    def residual(self) -> Tensor | None:
+        """Return the deviations (Z,) of the base's latents from what latents stand for; None where there are none, of an actor."""
+        return self.constraint.residual
+
     def attach(self) -> None:
         """Load the base.
 

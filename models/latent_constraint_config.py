@@ -129,6 +129,8 @@ class Config(TrainConfig):
             raise InputError("windows: is no number of phrases; it may be damaged")
         if self.base:
             self.standing.validate()
+            if self.transpose and self.kind not in musicvae_config.ONLY["transpose"]:
+                raise InputError(f"--transpose {self.transpose}: means nothing for phrases of {self.kind}; give 0")
 
     @property
     def standing(self) -> musicvae_config.Config:

@@ -32,6 +32,8 @@ LOOKED_AT = 32  # of what the actor makes, whose phrases are measured in a step
 class Actor(nn.Module):
     """A latent of the base, drawn from its prior, moved to where latents of one's own phrases are, and have what is wished."""
 
+    residual = None
+
     def __init__(self, config: Config):
         super().__init__()
         self.config = config

@@ -18,6 +18,8 @@ from models.musicvae import Model as MusicVAE
 from models.musicvae import weight
 from models.phrase import PHRASE
 
+OF_LATE = 0.05  # share of the newest step in a running mean
+
 
 class SmallVAE(nn.Module):
     """Latents (N, Z) of a base <-> small ones (N, Z')."""
@@ -30,6 +32,12 @@ class SmallVAE(nn.Module):
         self.config, self.latent_shape = config, (config.latent_dim,)
         self.encoder = Encoder(config.form, *sizes)
         self.decoder = decoder(config.form, sizes[2], config.hidden, sizes[0])
+        self.register_buffer("squares", torch.ones(sizes[0]))  # of what is wrong with latents in training, of late
+
+    @property
+    def residual(self) -> Tensor:
+        """Return the deviations (Z,) of latents from what small ones, drawn from their posteriors, stand for."""
+        return self.squares.sqrt()
 
     def phases(self) -> dict[str, ParamGroup]:
         """Return one phase with all parameters."""
@@ -47,6 +55,8 @@ class SmallVAE(nn.Module):
         noise = config.noise * torch.randn_like(given.mean) if self.training else 0.0
         q = self.encoder(given.mean + noise * given.variance.sqrt())
         made = self.decoder(q.rsample() if self.training else q.mean)
+        if self.training:
+            self.squares.lerp_((given.mean - made).detach().square().mean(0), OF_LATE)
         error, kl, beta = self._error(given.mean, made).mean(), losses.kl(q), weight(config, step)
         cost = (kl - config.free_bits * losses.BIT).clamp_min(0).mean()
         total = error + beta * cost

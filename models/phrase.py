@@ -74,10 +74,16 @@ class ConstrainedModel(PhraseModel):
     """A model whose latents (N, Z') stand for latents (N, Z) of a frozen one, `base`, which writes and reads the phrases."""
 
     base: PhraseModel  # in evaluation mode, on the same device; neither trained nor saved
+    residual: Tensor | None = None  # (Z,) deviations of the base's latents from what latents stand for, where they are known
 
     def to_base(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return the latents of the base (N, Z) that latents (N, Z') stand for; `condition` as of `decode`."""
         raise NotImplementedError
+
+    def scattered(self, z: Tensor, spread: float, random: torch.Generator, condition: Tensor | None = None) -> Tensor:
+        """Return latents of the base (N, Z) drawn around what latents (N, Z') stand for, `spread` times its deviations wide."""
+        centre = self.to_base(z, condition)
+        return centre + spread * self.residual * torch.randn(centre.shape, generator=random).to(centre)
 
 
 def in_parts(function: Callable[[Tensor], Tensor], model: PhraseModel, x: Tensor) -> Tensor:

@@ -142,6 +142,8 @@ def add_constraint_flags(add: Callable) -> None:
     add("--from_prior", action="store_true", help="let the other axes stay at a draw of the prior (default: at its mean, 0)")
     add("--pairs", type=whole(1), default=1, metavar="N", help="draws of both, each pair blended by itself (default: 1)")
     wish = "what phrases are to be like, of runs that know wishes, as hit_density=much"
+    wide = "of small VAEs on a base: how far latents of the base scatter around their means; 1: as one's own do (default: 0)"
+    add("--spread", type=from_0, default=0.0, metavar="X", help=wide)
     add("--wish", nargs="+", default=[], action="extend", metavar="ATTRIBUTE=CLASS", help=wish)
 
 

@@ -140,7 +140,7 @@ MODES = {
         "write music: going on from a seed, or phrases from the prior: sample_NUMBER.mid, .wav, .pdf, _seed.mid, samples.csv",
         (
             Way("models.play_scores", WRITTEN + "n_generations only key infer_w discrete_w split", SCORE, LIKELY),
-            Way("models.play_phrases", OF_PHRASES + "n_generations wish", PHRASE, CAREFUL),
+            Way("models.play_phrases", OF_PHRASES + "n_generations wish spread", PHRASE, CAREFUL),
         ),
         defaults={"n_generations": 1},
     ),
@@ -179,7 +179,7 @@ MODES = {
     "fixed_velocity": Mode("give drums velocities, by a run with that --transform; files as of reconstruct", (ANEW,), FILES, MIDI),
     "walk": Mode(
         "write a longer piece: phrase after phrase along a random walk through the latent space: walk.mid, .wav, .csv, .pdf",
-        (Way("models.play_phrases", OF_PHRASES + "input n_generations stride bar line wish", PHRASE, CAREFUL),),
+        (Way("models.play_phrases", OF_PHRASES + "input n_generations stride bar line wish spread", PHRASE, CAREFUL),),
         defaults={"n_generations": 8},
     ),
     "sweep": Mode(

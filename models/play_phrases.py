@@ -27,13 +27,29 @@ BESIDE = (".csv", ".pdf", ".npz")
 def written(model: PhraseModel, z: Tensor, args: Namespace, *seeds: object, condition: Tensor | None = None) -> Tensor:
     """Return the phrases (N, T, ...) of latents (N, Z), as the flags say; `condition` (1, A) is what is `wished` of all of them."""
     random = generator(args.seed, *seeds)
+    spread, writer = getattr(args, "spread", 0.0), model
+    if spread:
+        z, writer, condition = scattered(model, z, args, condition), model.base, None
     told = None if condition is None else condition.expand(len(z), -1)
     return torch.cat(
         [
-            model.decode(part, PHRASE, None if told is None else told[: len(part)], args.temperature, random)
+            writer.decode(part, PHRASE, None if told is None else told[: len(part)], args.temperature, random)
             for part in z.split(model.at_once)
         ]
     )
+
+
+def scattered(model: PhraseModel, z: Tensor, args: Namespace, condition: Tensor | None) -> Tensor:
+    """Return latents of the base (N, Z) around what latents (N, Z') stand for, as far as ``--spread`` says.
+
+    Raises
+    ------
+    InputError : the model stands on no base, or leaves nothing open.
+    """
+    if getattr(model, "residual", None) is None:
+        raise InputError(f"--spread {args.spread:g}: is for runs of a small VAE on a base, and this one is none; leave it out")
+    told = None if condition is None else condition.expand(len(z), -1)
+    return model.scattered(z, args.spread, generator(args.seed, "spread"), told)
 
 
 def wished(model: PhraseModel, asked: Sequence[str]) -> Tensor | None:
