@@ -15,13 +15,17 @@ TENTH, LEAST = 10, 5  # one part of a line is held out of so many; a line of few
 def personal(corpus: PhraseCorpus, phrase: Phrase) -> PhraseCorpus:
     """Return pieces with splits that fit how much there is.
 
-    Splits that the files give are kept, and absent ones made where there are three pieces. Else, below 40 phrases that begin at
-    bars all is trained on, and valid and test are empty. Of five different pieces and more, pieces are held out by their hash; of
-    fewer, sections at the ends of their lines: no phrase lies in two. Music repeats itself, so these are easier than other pieces.
+    Splits that the files give are kept, and absent ones made where there are three pieces. Else, as where none is to train on,
+    below 40 phrases that begin at bars all is trained on, and valid and test are empty. Of five different pieces and more, pieces
+    are held out by their hash; of fewer, sections at the ends of their lines: no phrase lies in two. Music repeats itself, so these
+    are easier than other pieces.
     """
     different = len({piece.identity for piece in corpus})
-    if any(piece.given for piece in corpus):
-        return corpus.with_all_splits() if different >= len(SPLITS) else corpus
+    given = {piece.split for piece in corpus} if any(piece.given for piece in corpus) else set()
+    if given and different >= len(SPLITS):
+        return corpus.with_all_splits()
+    if "train" in given:
+        return corpus
     if len(PhraseWindows(corpus.pieces, phrase)) < FEW_PHRASES:
         return replace(corpus, pieces=tuple(replace(piece, split="train") for piece in corpus))
     if different >= FEW_PIECES:

@@ -122,6 +122,8 @@ class Analyst:
         self.system, self.fingerprints = origin(run)
         self.dbroot = request.dbroot or self.model.config.dbroot
         self.dataset: Dataset = self._datasets(self.dbroot, [request.split])[request.split].plain()
+        if not len(self.dataset):
+            raise InputError(f"{run}: nothing of its corpus is {request.split}; give another corpus with -d, or another --split")
 
     def _datasets(self, dbroot: str, splits: Sequence[str]) -> dict[str, Dataset]:
         where: dict[str, object] = {"dbroot": dbroot, "workers": self.request.workers}

@@ -27,7 +27,7 @@ ONLY = {  # options of some forms
     "latent_dim": FORMS[:3],
     "hidden": ("mlp", "gated", ACTOR),
 }
-WIDEST, MOST_TRANSPOSED, MOST_UPDATES = 16384, 24, 100
+WIDEST, DEEPEST, MOST_TRANSPOSED, MOST_UPDATES = 16384, 32, 24, 100
 FEW = 8  # phrases, below which they are too few to tell what is common to them
 
 
@@ -113,6 +113,8 @@ class Config(TrainConfig):
                 raise InputError(f"--{name} {getattr(self, name)}: must be {most} or less")
         if max(self.hidden, default=0) > WIDEST:
             raise InputError(f"--hidden {max(self.hidden)}: must be {WIDEST} or less")
+        if len(self.hidden) > DEEPEST:
+            raise InputError(f"--hidden: has {len(self.hidden)} layers; give {DEEPEST} or less")
         if self.form != "linear" and not self.hidden:
             raise InputError("--hidden: give the width of a layer, or of several")
         if self.beta_rate and self.beta_steps:
@@ -129,13 +131,15 @@ class Config(TrainConfig):
             raise InputError("windows: is no number of phrases; it may be damaged")
         if self.base:
             self.standing.validate()
+            if len({self._named(word) for word in self.attributes}) < len(self.attributes):
+                raise InputError(f"--attributes {' '.join(self.attributes)}: names one twice")
             if self.transpose and self.kind not in musicvae_config.ONLY["transpose"]:
                 raise InputError(f"--transpose {self.transpose}: means nothing for phrases of {self.kind}; give 0")
 
     @property
     def standing(self) -> musicvae_config.Config:
         """Return the configuration of the MusicVAE that this stands on, as it reads the pieces of this run."""
-        own = {"dbroot": self.dbroot, "cache": self.cache, "transpose": 0}
+        own = {"dbroot": self.dbroot, "cache": self.cache, "hop": self.hop, "transpose": 0}
         told = {name: getattr(self, name) for name in ("voices", "programs", "drum_map") if getattr(self, name)}
         return merge(musicvae_config.Config(), {**self.base, **own, **told})
 
@@ -202,8 +206,10 @@ class Config(TrainConfig):
 
         corpus = self.corpus()
         number, held = (len(PhraseWindows(corpus.of(split), self.phrase(), hop=self.hop)) for split in ("train", "valid"))
+        if number < 2:
+            raise InputError(f"{self.dbroot}: has one phrase of {self.standing.bars} bars at most; bring longer pieces, or more")
         if number < FEW:
-            log.warning("%s: has %d phrases to be like, which is little; %d or more make a better model", self.dbroot, number, FEW)
+            log.warning("%s: has %d phrases to be like, which is little; with %d or more it works better", self.dbroot, number, FEW)
         if not held:
             log.warning("%s: nothing is held out of so little: the last weights count, and there are no scores", self.dbroot)
         return replace(self, windows=number)

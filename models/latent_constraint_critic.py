@@ -43,7 +43,8 @@ class Actor(nn.Module):
         self.latent_shape = (size,)
         self.wishes = dict.fromkeys(config.attributes, CLASSES)
         self.register_buffer("deviation", torch.ones(size))  # of the base's posteriors, on average
-        self.register_buffer("limits", torch.zeros(len(config.attributes), len(CLASSES) - 1))
+        limits = torch.zeros(len(config.attributes), len(CLASSES) - 1, dtype=torch.float64)  # exact: phrases lie on them
+        self.register_buffer("limits", limits)
 
     @property
     def edges(self) -> Mapping[str, Tensor]:
@@ -83,7 +84,7 @@ class Actor(nn.Module):
 
     def _classes(self, measured: Tensor) -> Tensor:
         """Return which classes measured attributes (A, B) are of, (B, A) ids."""
-        ids = [torch.bucketize(of, edges.to(of), right=True) for of, edges in zip(measured, self.limits, strict=True)]
+        ids = [torch.bucketize(of, edges.to(of.device), right=True) for of, edges in zip(measured, self.limits, strict=True)]
         return torch.stack(ids, 1) if ids else torch.zeros(measured.shape[1], 0, dtype=torch.int64)
 
     def _columns(self, ids: Tensor) -> Tensor:

@@ -27,7 +27,8 @@ def load(path: Path, preset: str = "") -> musicvae.Model:
     InputError : it is neither, or damaged.
     """
     files = sorted(path.iterdir()) if path.is_dir() else sorted(path.parent.glob(f"{path.name}*"))
-    stamp = tuple((file.name, *file.stat()[6:9:2]) for file in files if file.suffix != ".lock")
+    states = [(file.name, file.stat()) for file in files if file.name != run_folder.LOCK]
+    stamp = tuple((name, state.st_size, state.st_mtime_ns) for name, state in states)
     return _load(path, preset, stamp)
 
 
