@@ -136,7 +136,7 @@ class Config(TrainConfig):
             if self.transpose and self.kind not in musicvae_config.ONLY["transpose"]:
                 raise InputError(f"--transpose {self.transpose}: means nothing for phrases of {self.kind}; give 0")
 
-    @property
+    @functools.cached_property
     def standing(self) -> musicvae_config.Config:
         """Return the configuration of the MusicVAE that this stands on, as it reads the pieces of this run."""
         own = {"dbroot": self.dbroot, "cache": self.cache, "hop": self.hop, "transpose": 0}

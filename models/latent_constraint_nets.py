@@ -57,8 +57,8 @@ class Gated(nn.Module):
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """Return (B, outputs) of `x` (B, inputs) and a `label` (B, told)."""
         told = x if label is None else torch.cat([x, label], 1)
-        new, gate = self.out(self.hidden(told)).chunk(2, 1)
-        return torch.lerp(self.straight(x), new, torch.sigmoid(gate))
+        new, gate = self.out(self.hidden(told)).float().chunk(2, 1)
+        return torch.lerp(self.straight(x).float(), new, torch.sigmoid(gate))
 
 
 FORMS = {"mlp": Plain, "linear": Plain, "gated": Gated}
