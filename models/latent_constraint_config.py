@@ -44,7 +44,9 @@ class Config(TrainConfig):
     pretrained: str = option(
         "", "the MusicVAE to stand on: a run, or a checkpoint of Magenta's", DATA, also=("pretrained_path", "vae_checkpoint_file")
     )
-    base_preset: str = option("", "of a checkpoint, what it is (default: by its name and sizes)", DATA, also=("vae_config",))
+    base_preset: str = option(
+        "", "of a base that is a checkpoint, what it is; without it its name and sizes tell", DATA, also=("vae_config",)
+    )
 
     hop: int = option(
         16, "steps, sixteenths, from one phrase of training to the next; all others begin at bars", PHRASES, minimum=1
@@ -58,9 +60,7 @@ class Config(TrainConfig):
 
     epochs: int = option(100_000, "passes over the phrases of training", TRAINING, minimum=1, also=("num_epochs",))
     num_steps: int = option(1000, "updates after which training ends with the epoch; 0 = by --epochs", TRAINING, minimum=0)
-    batch_size: int = option(
-        512, "phrases a step, over all processes; with up to half as many more all are one step", TRAINING, minimum=2
-    )
+    batch_size: int = option(512, "phrases a step, over all processes; the default takes most corpora at once", TRAINING, minimum=2)
     plateau: int = option(0, "epochs without improvement after which the learning rates shrink; 0 = never", TRAINING, minimum=0)
     patience: int = option(
         100, "epochs without improvement on what is held out after which training stops; 0 = never", TRAINING, minimum=0
