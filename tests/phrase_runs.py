@@ -42,7 +42,7 @@ def trio_file(path: Path, bars: int = 4, shift: int = 0, tempo: float = 100.0) -
 
 def make_corpus(folder: Path, kind: str) -> Path:
     """Write files of four bars of a kind of phrases; melodies with 120 quarters a minute, drums with 90 and more."""
-    if kind == "melody":
+    if kind in ("melody", "remi"):
         return melody_files(folder, FILES)
     if kind != "trio":
         return drum_files(folder, FILES)
@@ -51,19 +51,19 @@ def make_corpus(folder: Path, kind: str) -> Path:
     return folder
 
 
-def make_phrase_run(folder: Path, kind: str = "hits", **changes) -> Path:
-    """Write a corpus and a run of it into `folder`; return the run."""
+def make_phrase_run(folder: Path, kind: str = "hits", steps: int = STEPS, rate: float = RATE, **changes) -> Path:
+    """Write a corpus and a run of it, trained for some steps, into `folder`; return the run."""
     corpus = make_corpus(folder / "songs", kind)
     config = replace(Config(), **{**PRESETS["tiny"], "kind": kind, "dbroot": str(corpus), **changes}).resolved()
     torch.manual_seed(config.seed)
     model = Model(config)
     (batch,) = batches(PhraseWindows(config.corpus().of("all"), config.phrase()), 1000, "once")
-    for _ in range(STEPS):
+    for _ in range(steps):
         parameters = list(model.parameters())
         gradients = torch.autograd.grad(model(batch).total, parameters)
         with torch.no_grad():  # torch.optim takes seconds to import
             for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter -= RATE * gradient.sign()
+                parameter -= rate * gradient.sign()
     run = folder / "run"
     run.mkdir()
     write_run(run, "musicvae", config, {})

@@ -1,5 +1,6 @@
 """What the benchmarks compute, without training or timing anything."""
 
+import json
 import math
 from pathlib import Path
 
@@ -7,13 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import latent_constraint as personal
 from benchmarks import musicvae, notes, peers
 from benchmarks import musicvae_speed as speed
-from data import instruments
+from data import instruments, phrase_corpora
+from data.melody import Melody
 from models.musicvae import Model
 from models.musicvae_config import Config
 from models.phrase import PHRASE
 from tests import corpora
+from tests.phrase_music import drum_files
+from tests.phrase_runs import make_phrase_run
 from utils.config import InputError
 
 
@@ -222,3 +227,72 @@ def test_rows_of_phrases_have_a_cell_for_each_head():
 def test_what_cannot_be_measured_of_musicvaes_is_said(tmp_path, words, message):
     with pytest.raises(InputError, match=message):
         musicvae.main([*words, *([] if words[0] == "speed" else ["--output", str(tmp_path)])])
+
+
+# -- latent constraint ------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_timed_and_analysed_once(tmp_path, monkeypatch, capsys):
+    base, songs, output = make_phrase_run(tmp_path / "base"), drum_files(tmp_path / "songs", 20), tmp_path / "out"
+    monkeypatch.setattr(personal, "DRAWS", 60)
+    monkeypatch.setattr(personal, "alone", lambda case, repeat: personal.measure(case))  # in this process
+    command = ["--base", str(base), "--corpora", str(songs), "--presets", "tiny --num_steps 3", "-o", str(output)]
+    assert personal.main(command) == 0
+    said = capsys.readouterr().out
+    (run,) = output.glob("run__songs__*")
+    assert said == (output / personal.TABLES).read_text()
+    found = json.loads((run / personal.MEASURED).read_text())
+    assert found["steps"] == 3
+    assert set(found["seconds"]) == {personal.BASE, personal.AGAIN, *personal.NEEDED}
+    lines = [line for line in said.splitlines() if line.startswith("|")]
+    heads = [heads for heads, rows in ((personal.COST, 3), (personal.KEPT, 3), (personal.NEAR, 4)) for _ in range(rows)]
+    assert [line.count("|") - 1 for line in lines] == [len(each) for each in heads]
+    assert said.count("| - |") == 1  # there are no wishes, and nothing else is missing
+
+
+def test_what_was_measured_is_kept(tmp_path):
+    case = personal.Case(tmp_path / "base", tmp_path / "songs", "tiny --hop 4", 1, tmp_path)
+    case.run.mkdir()
+    (case.run / personal.MEASURED).write_text('{"steps": 3}')
+    assert case.run.name == "base__songs__tiny_hop_4__1"
+    assert personal.alone(case, repeat=False) == {"steps": 3}
+    with pytest.raises(InputError, match="is neither a run"):
+        personal.alone(case, repeat=True)
+
+
+def test_several_seeds_are_shown_by_their_range():
+    runs = [{"metrics": {"model": {"a": {"b": {"value": value, "low": 0.0, "high": 9.0}}}}} for value in (0.25, 0.5)]
+    assert personal.shown(runs, "model", "a", "b") == "0.375 (0.250 - 0.500)"
+    assert personal.shown(runs[:1], "model", "a", "b") == "0.250 (0.000 - 9.000)"
+    assert personal.shown(runs, "prior", "a", "b") == "-"
+
+
+def test_calm_songs_are_those_with_the_fewest_notes(tmp_path):
+    def song(length: int, bars: int = 4) -> list[list[int]]:
+        return [[72 - step // length % 2, 60 - step // length % 2] for step in range(16 * bars)]
+
+    content = {"train": [song(16)], "valid": [song(length, bars) for bars in (3, 4) for length in range(1, 9)]}
+    path = tmp_path / "x_16th.json"
+    path.write_text(json.dumps(content))
+    folder = personal.calm(path, tmp_path / "calm")
+    found = phrase_corpora.read(folder, Melody(32))
+    assert sorted(piece.name for piece in found) == sorted(f"valid_{number}" for number in (*range(3, 8), *range(11, 16)))
+    assert {len(piece.lines) for piece in found} == {2}
+    known = {piece.identity for piece in phrase_corpora.read(path, Melody(32)) if piece.split == "valid"}
+    assert {piece.identity for piece in found} <= known
+    path.write_text(json.dumps({"train": content["train"]}))
+    with pytest.raises(InputError, match="has no songs to validate on"):
+        personal.calm(path, folder)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "give --corpora, or --songs"),
+        (["--presets", "huge"], "--presets huge: there are midime"),
+        (["--corpora", "a/mine", "b/mine"], "a/mine b/mine: two have one name"),
+    ],
+)
+def test_what_cannot_be_measured_of_constraints_is_said(tmp_path, words, message):
+    with pytest.raises(InputError, match=message):
+        personal.main(["--base", str(tmp_path), "-o", str(tmp_path), *words])

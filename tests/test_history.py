@@ -69,3 +69,11 @@ def test_learning_curves_show_terms_where_there_are_some(path, monkeypatch):
     assert pulls[1].get_ydata()[0] != pulls[1].get_ydata()[0]
     figures.learning_curves([], path)
     assert len(drawn) == 1
+
+
+def test_learning_curves_of_what_has_nothing_held_out(path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "save", lambda figure, _: drawn.append(figure))
+    row = {"epoch": 0, "step": 1, "lr_vae": 0.5, "train_total": 3.5, "train_beta": 1.0}
+    figures.learning_curves([row, row | {"epoch": 1, "train_total": 3.0}], path)
+    assert [(axes.get_title(), len(axes.lines)) for axes in drawn[0].axes] == [("total", 1), ("beta", 1)]

@@ -21,6 +21,7 @@ from models.training import Interrupted, Trainer, fit
 from utils import history
 from utils.checkpoint import load_state
 from utils.config import InputError
+from utils.device import Ranks
 
 CPU = torch.device("cpu")
 
@@ -67,6 +68,23 @@ class Toy(LatentModel):
         return Losses(error, {"nll_x": error})
 
 
+class Often(Toy):
+    """Its critic is updated three times a step, each time with other noise."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.seen = []
+
+    def phases(self, epoch=0):
+        return {name: replace(group, times=3 if name == "critic" else 1) for name, group in super().phases(epoch).items()}
+
+    def forward(self, batch, step=0, phase="vae"):
+        noise = torch.randn_like(batch["x"]) if self.training else 0.0
+        if self.training:
+            self.seen.append((step, phase, noise.sum().item(), self.critic.bias.item()))
+        return super().forward({"x": batch["x"] + 0.1 * noise}, step, phase)
+
+
 @dataclass(frozen=True)
 class ToyConfig(TrainConfig):
     epochs: int = 4
@@ -75,15 +93,15 @@ class ToyConfig(TrainConfig):
     save_minutes: float = 0.0
 
 
-def trainer(folder, **changes):
+def trainer(folder, model=Toy, **changes):
     torch.manual_seed(3)
     folder.mkdir(exist_ok=True)
-    return Trainer(Toy(ToyConfig(**changes)), folder, CPU)
+    return Trainer(model(ToyConfig(**changes)), folder, CPU)
 
 
-def run(folder, stop_after=None, resume=False, **changes):
+def run(folder, stop_after=None, resume=False, held_out=9, model=Toy, **changes):
     """Train in `folder`, ending the process' work without a further save after `stop_after` steps."""
-    t = trainer(folder, **changes)
+    t = trainer(folder, model, **changes)
     if resume:
         t.restore(load_state(folder / LAST), folder / LAST)
         history.truncate(folder / HISTORY, t.at.epoch)
@@ -97,7 +115,7 @@ def run(folder, stop_after=None, resume=False, **changes):
 
         t.step = killed
     with contextlib.suppress(KeyError):
-        fit(t, Points(), Points(9))
+        fit(t, Points(), Points(held_out))
     return t
 
 
@@ -142,6 +160,83 @@ def test_other_seeds_are_other_runs(tmp_path):
     assert not same_state(load_state(tmp_path / "a" / LAST), load_state(tmp_path / "b" / LAST))
 
 
+# -- phases of several updates ----------------------------------------------------------------------------------------
+
+
+def test_a_phase_may_be_updated_several_times_a_step(tmp_path):
+    seen = run(tmp_path / "a", model=Often).model.seen
+    steps = [seen[place : place + 4] for place in range(0, len(seen), 4)]
+    assert len(steps) == TOTAL
+    for number, step in enumerate(steps):
+        assert [row[:2] for row in step] == [(number, "vae")] + 3 * [(number, "critic")]
+        assert len({row[2] for row in step}) == 4  # each has noise of its own
+        assert len({row[3] for row in step[1:]}) == 3  # and moves on
+    assert load_state(tmp_path / "a" / LAST)["optimizers"]["critic"]["state"][0]["step"] == 3 * TOTAL
+
+
+def test_of_several_updates_the_last_is_told(tmp_path):
+    t = trainer(tmp_path / "a", Often)
+    told, forward = [], t.model.forward
+    t.model.forward = lambda *given: told.append(forward(*given)) or told[-1]
+    t.step(Points().batch(torch.arange(5), torch.Generator()))
+    assert t.at.sums["critic"] == pytest.approx(5 * told[3].terms["critic"].item())
+    assert t.at.sums["total"] == pytest.approx(5 * told[0].total.item())  # of the first phase
+
+
+@pytest.mark.parametrize("stop", [1, 7, TOTAL])
+def test_resume_is_exact_of_several_updates(tmp_path, stop):
+    run(tmp_path / "whole", model=Often)
+    run(tmp_path / "broken", stop_after=stop, save_steps=1, model=Often)
+    run(tmp_path / "broken", resume=True, model=Often)
+    assert same_state(load_state(tmp_path / "whole" / LAST), load_state(tmp_path / "broken" / LAST))
+    assert rows(tmp_path / "whole") == rows(tmp_path / "broken")
+
+
+# -- nothing held out -------------------------------------------------------------------------------------------------
+
+
+def test_where_nothing_is_held_out_the_last_weights_count(tmp_path):
+    t = run(tmp_path / "a", held_out=0, save_epochs=2)
+    assert not (tmp_path / "a" / BEST).exists() and t.best is None
+    assert same_state(load_state(tmp_path / "a" / LAST)["model"], t.model.state_dict())
+    found = rows(tmp_path / "a")
+    assert len(found) == 4 and {"train_total", "lr_vae"} <= found[0].keys()
+    assert not any(name.startswith("valid") for row in found for name in row)
+
+
+def test_what_is_held_out_changes_nothing_of_the_weights(tmp_path):
+    run(tmp_path / "a", held_out=0)
+    run(tmp_path / "b", held_out=9)
+    assert same_state(*(load_state(tmp_path / name / LAST)["model"] for name in "ab"))
+
+
+def test_patience_does_not_end_what_has_nothing_held_out(tmp_path):
+    t = trainer(tmp_path / "a", epochs=12, patience=1, lr=1e-12)
+    assert fit(t, Points(), Points(0)) == "all epochs are done" and t.at.epoch == 12
+
+
+def test_rates_then_follow_the_loss_in_training(tmp_path):
+    run(tmp_path / "a", held_out=0, epochs=60, plateau=2, lr=1.0)
+    found, patience, best = rows(tmp_path / "a"), 0, math.inf
+    for before, after in pairwise(found):
+        patience, best = (0, before["train_total"]) if before["train_total"] < best else (patience + 1, best)
+        assert (after["lr_vae"] < before["lr_vae"]) == (patience > 2)
+        patience = 0 if patience > 2 else patience
+    assert found[-1]["lr_vae"] < 1
+
+
+@pytest.mark.parametrize("stop", range(1, TOTAL + 1, 3))
+def test_resume_is_exact_where_nothing_is_held_out(tmp_path, stop):
+    run(tmp_path / "whole", held_out=0, plateau=1, patience=1)
+    run(tmp_path / "broken", stop_after=stop, held_out=0, save_steps=1, plateau=1, patience=1)
+    run(tmp_path / "broken", resume=True, held_out=0, plateau=1, patience=1)
+    assert same_state(load_state(tmp_path / "whole" / LAST), load_state(tmp_path / "broken" / LAST))
+    assert rows(tmp_path / "whole") == rows(tmp_path / "broken") and not (tmp_path / "broken" / BEST).exists()
+
+
+# -- saves and data ---------------------------------------------------------------------------------------------------
+
+
 def test_numbered_saves_are_kept(tmp_path):
     run(tmp_path / "a", save_epochs=2)
     assert load_state(tmp_path / "a" / numbered(2))["position"]["epoch"] == 2
@@ -164,8 +259,6 @@ def test_batches_follow_their_seeds_and_can_be_skipped():
 
 
 def test_ranks_share_a_batch():
-    from utils.device import Ranks
-
     whole = Points().order(torch.Generator().manual_seed(0))
     parts = [torch.cat([b["x"].round(decimals=0) for b in batches(Points(), 6, 1, ranks=Ranks(r, 2))]) for r in (0, 1)]
     assert sum(map(len, parts)) == len(whole)
@@ -242,8 +335,10 @@ def test_nan_stops_with_term_and_step_and_keeps_the_last_save(tmp_path):
 def test_too_little_data_is_one_line(tmp_path):
     with pytest.raises(InputError, match="too few"):
         fit(trainer(tmp_path / "a"), Points(1), Points(9))
+    two = trainer(tmp_path / "a")
+    two.ranks = Ranks(0, 2)
     with pytest.raises(InputError, match="too few"):
-        fit(trainer(tmp_path / "a"), Points(), Points(0))
+        fit(two, Points(), Points(1))  # one to validate on, for two processes
 
 
 def test_a_state_of_another_model_or_world_is_refused(tmp_path):

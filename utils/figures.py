@@ -27,7 +27,7 @@ def new(width: float, height: float):
 def learning_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
     """Draw every term of a history over the epochs that have it, training beside validation."""
     names = dict.fromkeys(name for row in rows for name in row)
-    terms = [name.removeprefix("valid_") for name in names if name.startswith("valid_")]
+    terms = list(dict.fromkeys(name[len("train_") :] for name in names if name.startswith(("train_", "valid_"))))
     if not terms:
         return
     columns = min(3, len(terms))
