@@ -19,6 +19,7 @@ from models.latent_constraint_critic import Actor
 from models.latent_constraint_data import EncodedWindows
 from models.latent_constraint_vae import SmallVAE
 from models.losses import Normal
+from models.musicvae import Model as MusicVAE
 from models.phrase import PHRASE, ConstrainedModel, terms
 from utils.config import InputError
 from utils.paths import cache_folder
@@ -52,13 +53,7 @@ class Model(ConstrainedModel):
         ------
         InputError : it is not where it was, or is another.
         """
-        config = self.config
-        base = musicvae_base.load(Path(config.pretrained), config.base_preset)
-        if musicvae_base.fingerprint(base) != config.base_hash:
-            raise InputError(
-                f"{config.pretrained}: is not the MusicVAE that this run stands on, or no longer; give that one with --base"
-            )
-        object.__setattr__(self, "base", base.to(self.device))  # no part of this module: neither trained nor saved
+        object.__setattr__(self, "base", base_of(self.config).to(self.device))  # no part of this module: neither trained nor saved
 
     def prepare(self, batches: Iterable[dict[str, Tensor]]) -> None:
         """Fit what is fixed before the first step."""
@@ -127,6 +122,24 @@ class Model(ConstrainedModel):
         return terms(q, z, self.explain(z, batch[PHRASE]))
 
 
+def base_of(config: Config) -> MusicVAE:
+    """Return the MusicVAE that a configuration stands on.
+
+    Raises
+    ------
+    InputError : it is not where it was, or is another.
+    """
+    try:
+        base = musicvae_base.load(Path(config.pretrained), config.base_preset)
+    except InputError as error:
+        raise InputError(f"{error}; the run stands on it: --base says where it is now") from None
+    if musicvae_base.fingerprint(base) != config.base_hash:
+        raise InputError(
+            f"{config.pretrained}: is not the MusicVAE that this run stands on, or no longer; give that one with --base"
+        )
+    return base
+
+
 def datasets(config: Config, splits: Sequence[str] = SPLITS) -> Mapping[str, PhraseWindows]:
     """Return the phrases of each split with their latents; valid and test may be empty.
 
@@ -136,8 +149,7 @@ def datasets(config: Config, splits: Sequence[str] = SPLITS) -> Mapping[str, Phr
     """
     corpus, phrase, found = config.corpus(), config.phrase(), {}
     labels = {label: tuple(names) for label, names in config.standing.labels.items()}
-    base = musicvae_base.load(Path(config.pretrained), config.base_preset)
-    kept = {"base": base, "mark": config.base_hash, "folder": cache_folder(config.cache) / "latents"}
+    kept = {"base": base_of(config), "mark": config.base_hash, "folder": cache_folder(config.cache) / "latents"}
     for split in splits:
         varied = {"hop": config.hop, "transpose": config.transpose} if split == "train" else {}
         found[split] = EncodedWindows(corpus.of(split), phrase, labels=labels, decoded=bool(config.attributes), **varied, **kept)

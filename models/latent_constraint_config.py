@@ -186,7 +186,8 @@ class Config(TrainConfig):
             raise InputError(
                 f"{self.pretrained}: is not the MusicVAE that the earlier run stands on, or no longer; begin a new run on it"
             )
-        found = replace(self, base=to_json(base.config), base_hash=mark)
+        where = str(Path(self.pretrained).absolute())  # it is needed wherever the run is used
+        found = replace(self, pretrained=where, base=to_json(base.config), base_hash=mark)
         found = replace(found, attributes=tuple(found._named(word) for word in self.attributes))
         found.validate()
         return found._of_corpus()

@@ -62,7 +62,7 @@ class Actor(nn.Module):
 
         Raises
         ------
-        InputError : phrases do not differ by an attribute.
+        InputError : phrases hardly differ by an attribute.
         """
         deviations, values = [], []
         for given, batch in examples:
@@ -71,9 +71,9 @@ class Actor(nn.Module):
         self.deviation.copy_(torch.cat(deviations).mean(0))
         shares = torch.arange(1, len(CLASSES), dtype=torch.float64) / len(CLASSES)
         for place, (name, of) in enumerate(zip(self.wishes, torch.cat(values, 1), strict=True)):
-            if (of == of[0]).all():
-                raise InputError(f"--attributes {name}: is the same in all phrases of training; leave it out")
-            self.limits[place] = of.quantile(shares)
+            self.limits[place] = edges = of.quantile(shares)
+            if not (of < edges[0]).any() or edges[0] == edges[1]:
+                raise InputError(f"--attributes {name}: has too few values in these phrases for three classes; leave it out")
 
     def _measured(self, batch: dict[str, Tensor]) -> Tensor:
         """Return the attributes of what the base makes of a batch, (A, B) float64."""

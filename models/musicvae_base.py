@@ -26,6 +26,8 @@ def load(path: Path, preset: str = "") -> musicvae.Model:
     ------
     InputError : it is neither, or damaged.
     """
+    if preset and preset not in Config.PRESETS:
+        raise InputError(f"--base_preset {preset}: there is none of that name; there are {' '.join(Config.PRESETS)}")
     files = sorted(path.iterdir()) if path.is_dir() else sorted(path.parent.glob(f"{path.name}*"))
     states = [(file.name, file.stat()) for file in files if file.name != run_folder.LOCK]
     stamp = tuple((name, state.st_size, state.st_mtime_ns) for name, state in states)

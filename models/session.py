@@ -72,7 +72,7 @@ def train(session: Session, device_name: str, threads: int) -> int:
                 if len(splits["test"]):
                     print(json.dumps(_test(trainer, splits["test"]), indent=2))
                 else:
-                    log.warning("nothing was held out, so there are no scores")
+                    log.warning("nothing is held out to test on, so there are no scores")
     except InputError:
         _leave_nothing(folder)
         raise
@@ -137,7 +137,7 @@ def _test(trainer: Trainer, dataset: Dataset) -> dict[str, float]:
     """Return the scores of the best weights on the test split, and write them into the run."""
     best = trainer.run / BEST
     if not best.exists():
-        log.warning("no epoch counts as the best yet, so these are scores of the last weights; go on with --resume %s", trainer.run)
+        log.warning("no epoch counts as the best yet, so these are scores of the last weights of %s", trainer.run)
     else:
         load_weights(trainer.model, read_weights(best), best)
     result = means(observe(trainer.model.eval(), passes(dataset, 1, 0), trainer.device))

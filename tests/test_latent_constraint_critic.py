@@ -166,7 +166,7 @@ def test_what_is_at_an_edge_is_of_the_upper_class(made):
 
 def test_an_attribute_that_all_phrases_share_is_refused(made):
     model, batch = made
-    with pytest.raises(InputError, match="--attributes hit_density: is the same in all phrases of training"):
+    with pytest.raises(InputError, match="--attributes hit_density: has too few values in these phrases"):
         model.prepare([{**batch, "decoded": batch["decoded"][:1].expand_as(batch["decoded"])}])
 
 
