@@ -3,7 +3,7 @@
   python -m benchmarks.latent_constraint --base saves/groove_2bar --corpora groove/drummer3 groove/drummer7 --presets midime
   python -m benchmarks.latent_constraint --base saves/chorales_2bar --songs Jsb16thSeparated.json --presets "midime --latent_dim 8"
 
---songs makes a corpus of few pieces that a base of that table has not seen: of the songs to validate on the ten with the fewest
+--songs makes a corpus of few pieces that a base of that table has not seen: of the songs to validate on the 16 with the fewest
 notes a bar, as MIDI files. Each run has a new process, one thread and an empty cache. What was measured before is kept, but with
 --repeat it is done anew. The tables are also in OUTPUT/tables.md, written after each run. Numbers of one seed have intervals of
 95 %; those of several are means, with the least and the greatest. Seconds are of the processor, in brackets of the clock: the base,
@@ -39,7 +39,7 @@ from utils.files import write_json, write_text
 from utils.paths import make_folder
 
 SYSTEM, MEASURED, TABLES = "latent_constraint", "measured.json", "tables.md"
-SONGS = 10  # of a corpus that is made of a table
+SONGS = 16  # of a corpus that is made of a table
 DRAWS = 1000  # of the model, and of the prior
 WAYS = ("steps", "events")  # that phrases are compared in
 BASE, READING, ENCODING, AGAIN, TRAINING = "base", "reading", "encoding", "from cache", "training"

@@ -200,7 +200,9 @@ class Analyst:
         """Add to what was found what a model does to the latents of the one that it stands on, and what that one does by itself."""
         request = self.request
         asked = (request.phrases.phrases, request.seed)
-        found.constraint = constraining.examine(self.model, found.observed, self.dataset, train, *asked)
+        other = request.split in ("valid", "test") or self.dbroot != self.model.config.dbroot
+        apart = train if other else None  # else phrases would meet themselves
+        found.constraint = constraining.examine(self.model, found.observed, self.dataset, apart, *asked)
         found.add(found.constraint.metrics)
         found.phrases.histograms |= found.constraint.histograms
 

@@ -70,6 +70,17 @@ class TrainConfig:
         """Return this configuration with what the corpus, or another run, decides filled in."""
         return self
 
+    def standing_on(self, base: str, preset: str) -> "TrainConfig":
+        """Return this configuration on what is elsewhere now, and of which preset it is, a checkpoint; "" leaves either as it is.
+
+        Raises
+        ------
+        InputError : it stands on nothing.
+        """
+        if base or preset:
+            raise InputError(f"--{'base' if base else 'base_preset'} {base or preset}: this run stands on no other; leave it out")
+        return self
+
     def title(self) -> str:
         """Return the run's name when the user gives none."""
         raise NotImplementedError

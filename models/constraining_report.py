@@ -21,14 +21,15 @@ TITLES = {
     "constraint_wishes": "How often draws are as was wished, and where nothing was",
 }
 READING = (
-    "The base is the model that was frozen. The user's phrases are those of the training split, and those of this split, to which "
-    "nothing was fitted. model: draws of this model; prior: draws of the base's own prior; at temperature 1 where nothing else is "
-    "said; real: phrases of the user of one part held against the other, what a perfect imitator would reach. z_r2: the share of "
-    "the variance of the base's latents that is kept; 0 is as good as their mean over training. steps_from: the share of steps "
+    "The base is the model that was frozen; whether it was trained on these pieces, this page cannot tell. The user's phrases are "
+    "those of the training split, to which the model was fitted, and those that are analysed. model: draws of this model; prior: "
+    "draws of the base's own prior; at temperature 1 where nothing else is said; spread 1: latents of the base drawn around what "
+    "the model says; real: phrases of the user of one part held against the other, as near as an imitator need be. z_r2: the share "
+    "of the variance of the base's latents that is kept; 0 is as good as their mean over training. steps_from: the share of steps "
     "that differ from the nearest phrase; events_from: 1 - F1 of the notes or hits that begin, by which silence is never near. "
     "Lower is nearer. closer_to: by how much draws are nearer than those of the base's prior. coverage: the share of the user's "
     "phrases that are the nearest to some draw. A model that copies is near, too: see distinct and verbatim_of_training in the "
-    "table of phrases of the prior."
+    "table of phrases of the prior. Intervals of less than five pieces say little."
 )
 POINTS = 1000  # of a set in the plane, at most
 PLANE, DISTANCES, BESIDE = "constraint_latents", "constraint_distances", "constraint_beside_"

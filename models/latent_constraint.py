@@ -15,7 +15,7 @@ from data.splits import SPLITS
 from models import musicvae_base
 from models.base import Losses, ParamGroup
 from models.latent_constraint_config import ACTOR, Config
-from models.latent_constraint_critic import Actor
+from models.latent_constraint_critic import ActorCritic
 from models.latent_constraint_data import EncodedWindows
 from models.latent_constraint_vae import SmallVAE
 from models.losses import Normal
@@ -33,7 +33,7 @@ class Model(ConstrainedModel):
         self.config = config
         self.representations = {PHRASE: config.phrase()}
         self.likelihood = config.kind != "groove"
-        self.constraint = Actor(config) if config.form == ACTOR else SmallVAE(config)
+        self.constraint = ActorCritic(config) if config.form == ACTOR else SmallVAE(config)
         self.latent_shape, self.wishes = self.constraint.latent_shape, self.constraint.wishes
 
     @property
@@ -53,7 +53,7 @@ class Model(ConstrainedModel):
         ------
         InputError : it is not where it was, or is another.
         """
-        object.__setattr__(self, "base", base_of(self.config).to(self.device))  # no part of this module: neither trained nor saved
+        self.stand_on(base_of(self.config).to(self.device))
 
     def prepare(self, batches: Iterable[dict[str, Tensor]]) -> None:
         """Fit what is fixed before the first step."""

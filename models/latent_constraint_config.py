@@ -192,6 +192,10 @@ class Config(TrainConfig):
         found.validate()
         return found._of_corpus()
 
+    def standing_on(self, base: str, preset: str) -> "Config":
+        """Return this configuration with the base in another place, or one that is a checkpoint of a preset."""
+        return replace(self, pretrained=base or self.pretrained, base_preset=preset or self.base_preset)
+
     def _named(self, word: str) -> str:
         """Return the attribute that a word is, or that ends with it, of the base's kind of phrases."""
         from data.attributes import ATTRIBUTES
@@ -224,7 +228,7 @@ class Config(TrainConfig):
     @property
     def resumable(self) -> set[str]:
         """Return what a resumed run may change."""
-        return super().resumable | {"num_steps", "pretrained"}
+        return super().resumable | {"num_steps", "pretrained", "base_preset"}
 
     def title(self) -> str:
         """Return the run's name when the user gives none."""

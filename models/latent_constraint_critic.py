@@ -29,7 +29,7 @@ DRAWS = 1000  # of the prior, that are compared with what is held out
 LOOKED_AT = 32  # of what the actor makes, whose phrases are measured in a step
 
 
-class Actor(nn.Module):
+class ActorCritic(nn.Module):
     """A latent of the base, drawn from its prior, moved to where latents of one's own phrases are, and have what is wished."""
 
     residual = None
@@ -72,7 +72,7 @@ class Actor(nn.Module):
         shares = torch.arange(1, len(CLASSES), dtype=torch.float64) / len(CLASSES)
         for place, (name, of) in enumerate(zip(self.wishes, torch.cat(values, 1), strict=True)):
             self.limits[place] = edges = of.quantile(shares)
-            if not (of < edges[0]).any() or edges[0] == edges[1]:
+            if not torch.bucketize(of, edges, right=True).bincount(minlength=len(CLASSES)).all():
                 raise InputError(f"--attributes {name}: has too few values in these phrases for three classes; leave it out")
 
     def _measured(self, batch: dict[str, Tensor]) -> Tensor:
@@ -97,7 +97,7 @@ class Actor(nn.Module):
         """Return the loss of the critic or of the actor; in evaluation how far what the actor makes is from what is held out."""
         known = self._classes(self._measured(batch)).to(given.mean.device)
         if not self.training:
-            return self._distance(given.mean, known)
+            return self._distance(given.mean, known) if phase == CRITIC else Losses(given.mean.new_zeros(()), {})
         wish = known[torch.randperm(len(known))]
         wish = wish.masked_fill(torch.rand(wish.shape, device=wish.device) < UNTOLD, -1)
         prior = torch.randn_like(given.mean)
@@ -169,5 +169,7 @@ def _cross_entropy(logits: Tensor, ids: Tensor) -> Tensor:
 
 
 def _apart(made: Tensor, z: Tensor) -> float:
-    """Return the squared maximum mean discrepancy of two sets of latents; to one alone, the squared distance of the mean."""
-    return mmd(made, z) if len(z) > 1 else (made.mean(0) - z[0]).square().sum().item()
+    """Return the squared maximum mean discrepancy of two sets of latents; to one alone, how little it is like those made."""
+    if len(z) > 1:
+        return mmd(made, z)
+    return 1 - (-(made - z).square().mean(1) / 2).exp().mean().item()

@@ -15,12 +15,15 @@ from models.phrase import PHRASE
 from utils.checkpoint import load_state, save_state
 from utils.cli import progress
 from utils.config import InputError
+from utils.files import locked
 from utils.paths import make_folder
 
 log = logging.getLogger(__name__)
 
+LOCK = ".lock"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class EncodedWindows(PhraseWindows):
     """Phrases of which a batch has the posterior of the base's latents, too: ``mean`` and ``variance`` (B, Z).
 
@@ -32,10 +35,10 @@ class EncodedWindows(PhraseWindows):
     decoded : whether a batch has what the base makes of the means, too: ``decoded`` (B, T, ...).
     """
 
-    base: Model | None = None
-    mark: str = ""
-    folder: Path = Path()
-    decoded: bool = False
+    base: Model
+    mark: str
+    folder: Path
+    decoded: bool
 
     def plain(self) -> PhraseWindows:
         """Return the phrases of the same pieces that begin with a bar, as they are and without latents."""
@@ -50,19 +53,27 @@ class EncodedWindows(PhraseWindows):
     @cached_property
     def _latents(self) -> dict[str, Tensor]:
         """What the base makes of all phrases in each transposition, (2 * transpose + 1, W, ...)."""
-        path = self.folder / f"{self._key}.safetensors"
+        path, found = self.folder / f"{self._key}.safetensors", None
+        try:
+            with locked(make_folder(self.folder) / LOCK):  # so that processes of one training encode but once
+                if (found := self._kept(path)) is None:
+                    save_state(path, found := self._made())
+        except InputError as error:
+            log.warning("%s; latents are not kept", error)
+        return self._made() if found is None else found
+
+    def _kept(self, path: Path) -> dict[str, Tensor] | None:
+        """Return latents that were kept in a file; None where there are none, or it is damaged."""
         try:
             return load_state(path)
         except InputError as error:
             if path.exists():
                 log.warning("%s; it is made anew", error)
+            return None
+
+    def _made(self) -> dict[str, Tensor]:
         moved = [self._encoded(shift) for shift in range(-self.transpose, self.transpose + 1)]
-        found = {name: torch.stack([part[name] for part in moved]) for name in moved[0]}
-        try:
-            save_state(make_folder(self.folder) / path.name, found)
-        except InputError as error:
-            log.warning("%s; latents will be made anew the next time", error)
-        return found
+        return {name: torch.stack([part[name] for part in moved]) for name in moved[0]}
 
     @property
     def _key(self) -> str:

@@ -18,7 +18,7 @@ from models.musicvae import Model as MusicVAE
 from models.musicvae import weight
 from models.phrase import PHRASE
 
-OF_LATE = 0.05  # share of the newest step in a running mean
+OF_LATE = 0.05  # share of the newest step in a running mean, at least
 
 
 class SmallVAE(nn.Module):
@@ -56,7 +56,7 @@ class SmallVAE(nn.Module):
         q = self.encoder(given.mean + noise * given.variance.sqrt())
         made = self.decoder(q.rsample() if self.training else q.mean)
         if self.training:
-            self.squares.lerp_((given.mean - made).detach().square().mean(0), OF_LATE)
+            self.squares.lerp_((given.mean - made).detach().square().mean(0), max(OF_LATE, 1 / (step + 1)))
         error, kl, beta = self._error(given.mean, made).mean(), losses.kl(q), weight(config, step)
         cost = (kl - config.free_bits * losses.BIT).clamp_min(0).mean()
         total = error + beta * cost

@@ -28,7 +28,8 @@ def load(path: Path, preset: str = "") -> musicvae.Model:
     """
     if preset and preset not in Config.PRESETS:
         raise InputError(f"--base_preset {preset}: there is none of that name; there are {' '.join(Config.PRESETS)}")
-    files = sorted(path.iterdir()) if path.is_dir() else sorted(path.parent.glob(f"{path.name}*"))
+    beside = path.iterdir() if path.is_dir() else path.parent.iterdir() if path.parent.is_dir() else ()
+    files = sorted(file for file in beside if path.is_dir() or file.name.startswith(path.name))
     states = [(file.name, file.stat()) for file in files if file.name != run_folder.LOCK]
     stamp = tuple((name, state.st_size, state.st_mtime_ns) for name, state in states)
     return _load(path, preset, stamp)
@@ -42,7 +43,11 @@ def _load(path: Path, preset: str, stamp: object) -> musicvae.Model:
         model = musicvae.from_checkpoint(path, preset)
     else:
         raise InputError(f"{path}: is neither a run of the system {SYSTEM} nor a checkpoint of Magenta's that a model can stand on")
-    return model.eval().requires_grad_(False)
+    model.eval().requires_grad_(False)
+    for part in model.modules():
+        if isinstance(part, nn.LSTM):
+            part.train()  # cuDNN passes gradients through LSTMs only so; they have no dropout of their own
+    return model
 
 
 def _of_run(path: Path, preset: str) -> musicvae.Model:

@@ -76,6 +76,10 @@ class ConstrainedModel(PhraseModel):
     base: PhraseModel  # in evaluation mode, on the same device; neither trained nor saved
     residual: Tensor | None = None  # (Z,) deviations of the base's latents from what latents stand for, where they are known
 
+    def stand_on(self, base: PhraseModel) -> None:
+        """Take a model as the base. It is no part of this module: it is neither trained, saved nor moved with it."""
+        object.__setattr__(self, "base", base)
+
     def to_base(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return the latents of the base (N, Z) that latents (N, Z') stand for; `condition` as of `decode`."""
         raise NotImplementedError

@@ -1,7 +1,6 @@
 """What a model of phrases makes by itself: draws from the prior beside real phrases, paths between others, added attributes."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -60,7 +59,7 @@ class Trained(NamedTuple):
     @classmethod
     def of(cls, kind: str, dataset: PhraseWindows, seed: int) -> "Trained":
         """Return those of a dataset."""
-        still = replace(dataset, transpose=0)
+        still = PhraseWindows(dataset.pieces, dataset.phrase, dataset.hop)
         x, all_ = _some(dataset.plain(), SOME, seed), _some(still, LOOKED_AT // dataset.phrase.steps, seed)
         all_, moved = dataset.phrase.standard(all_), dataset.transpose > 0
         parts = statistics.tokens(kind, dataset.phrase.standard(x))

@@ -200,6 +200,8 @@ def _middles(model: PhraseModel, windows: PhraseWindows) -> tuple[tuple[str, ...
     """Return the names (P,) of the pieces that windows are of, and the mean latents (P, Z) of their phrases."""
     x = windows.batch(torch.arange(len(windows)), generator("survey"))[PHRASE]
     z = in_parts(lambda part: model.encode(part, PHRASE).mean, model, x)
-    own, group = windows.rows[:, 0].unique(return_inverse=True)
-    means = torch.zeros(len(own), z.shape[1]).index_add(0, group, z) / group.bincount()[:, None]
-    return tuple(Path(windows.pieces[place].name).name for place in own.tolist()), means
+    of = [windows.pieces[place].name for place in windows.rows[:, 0].tolist()]  # sections of one piece share its name
+    names = list(dict.fromkeys(of))
+    group = torch.tensor([names.index(name) for name in of])
+    means = torch.zeros(len(names), z.shape[1]).index_add(0, group, z) / group.bincount()[:, None]
+    return tuple(Path(name).name for name in names), means

@@ -12,7 +12,7 @@ from data.attributes import measure
 from models.heard_notes import file_word
 from models.latent_files import write_arrays
 from models.music_files import check_length, write_rows
-from models.phrase import PHRASE, PhraseModel
+from models.phrase import PHRASE, ConstrainedModel, PhraseModel
 from models.phrase_files import SOUNDS, check_free, named, phrase_at, tempo_of, write_phrases
 from models.rendering import Player
 from utils import phrase_figures
@@ -27,16 +27,20 @@ BESIDE = (".csv", ".pdf", ".npz")
 def written(model: PhraseModel, z: Tensor, args: Namespace, *seeds: object, condition: Tensor | None = None) -> Tensor:
     """Return the phrases (N, T, ...) of latents (N, Z), as the flags say; `condition` (1, A) is what is `wished` of all of them."""
     random = generator(args.seed, *seeds)
-    spread, writer = getattr(args, "spread", 0.0), model
-    if spread:
-        z, writer, condition = scattered(model, z, args, condition), model.base, None
     told = None if condition is None else condition.expand(len(z), -1)
     return torch.cat(
         [
-            writer.decode(part, PHRASE, None if told is None else told[: len(part)], args.temperature, random)
+            model.decode(part, PHRASE, None if told is None else told[: len(part)], args.temperature, random)
             for part in z.split(model.at_once)
         ]
     )
+
+
+def spread_out(model: PhraseModel, z: Tensor, args: Namespace, *seeds: object, condition: Tensor | None = None) -> Tensor:
+    """Return what `written` does; where ``--spread`` is given, of latents of the base that lie around what latents stand for."""
+    if not args.spread:
+        return written(model, z, args, *seeds, condition=condition)
+    return written(model.base, scattered(model, z, args, condition), args, *seeds)
 
 
 def scattered(model: PhraseModel, z: Tensor, args: Namespace, condition: Tensor | None) -> Tensor:
@@ -46,7 +50,7 @@ def scattered(model: PhraseModel, z: Tensor, args: Namespace, condition: Tensor 
     ------
     InputError : the model stands on no base, or leaves nothing open.
     """
-    if getattr(model, "residual", None) is None:
+    if not isinstance(model, ConstrainedModel) or model.residual is None:
         raise InputError(f"--spread {args.spread:g}: is for runs of a small VAE on a base, and this one is none; leave it out")
     told = None if condition is None else condition.expand(len(z), -1)
     return model.scattered(z, args.spread, generator(args.seed, "spread"), told)
@@ -144,7 +148,7 @@ def sample(player: Player, folder: Path, args: Namespace) -> list[str]:
     check_length(args.n_generations * steps, "-n")
     tempo, condition = tempo_of(args.tempo, None, steps), wished(model, args.wish)
     z = model.sample(args.n_generations, generator(args.seed, "sample"))
-    x, target = written(model, z, args, "sample", "steps", condition=condition), folder / "samples"
+    x, target = spread_out(model, z, args, "sample", "steps", condition=condition), folder / "samples"
     made = write_each(model, folder / "sample", x, tempo)
     made += write_table(model, target, x, [f"sample {place}" for place in range(len(x))], args)
     return [*made, write_latents(model, target, z, x, tempo)]
@@ -167,7 +171,7 @@ def walk(player: Player, folder: Path, args: Namespace) -> list[str]:
     for _ in range(number - 1):
         path.append((1 - stride**2) ** 0.5 * path[-1] + stride * model.sample(1, random))
     z = torch.cat(path)
-    x = written(model, z, args, "walk", "steps", condition=wished(model, args.wish))
+    x = spread_out(model, z, args, "walk", "steps", condition=wished(model, args.wish))
     made = write_phrases(target, phrase, x, tempo)
     made += write_table(model, target, x, [f"phrase {place}" for place in range(number)], args)
     return [*made, write_latents(model, target, z, x, tempo)]

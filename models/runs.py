@@ -1,6 +1,5 @@
 """From a run's folder to its model."""
 
-from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
@@ -79,24 +78,11 @@ def load_run(
         model = SYSTEMS[other].load().from_checkpoint(Path(folder), preset)
     else:
         system, config = read_config(folder)
-        model = restored(SYSTEMS[system].load().Model, _on(config, base, base_preset, folder), folder, weights)
+        config = config.standing_on(str(base or ""), base_preset)
+        model = restored(SYSTEMS[system].load().Model, config, folder, weights)
     model = model.to(device).eval()
     model.attach()
     return model
-
-
-def _on(config: TrainConfig, base: Path | None, preset: str, folder: Path) -> TrainConfig:
-    """Return a configuration that stands on what is given instead of what it says.
-
-    Raises
-    ------
-    InputError : it stands on nothing.
-    """
-    given = {"pretrained": str(base) if base else "", "base_preset": preset}
-    given = {name: value for name, value in given.items() if value}
-    if given and not {"pretrained", "base_preset"} <= {field.name for field in fields(config)}:
-        raise InputError(f"--{'base' if base else 'base_preset'}: {folder} stands on no other run; leave it out")
-    return replace(config, **given)
 
 
 def parameters(folder: Path) -> dict[str, int]:

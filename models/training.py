@@ -135,7 +135,8 @@ class Trainer:
         if self.ranks.size == 1:
             return
         saved = self.model.state_dict().keys()  # what is not is never changed
-        buffers = [b for name, b in self.model.named_buffers() if name in saved and b.is_floating_point()]
+        named = [b for name, b in self.model.named_buffers() if name in saved]
+        buffers = [b for b in named if b.is_floating_point() and b.dtype != torch.float64]  # those are fixed, and kept exact
         shared = [p.grad for p in params if p.grad is not None] + buffers
         weight = torch.tensor([float(n)], device=self.device)
         total = self.ranks.add(torch.cat([weight, *(v.detach().flatten() * n for v in shared)]))

@@ -267,7 +267,9 @@ def test_several_seeds_are_shown_by_their_range():
     assert personal.shown(runs, "prior", "a", "b") == "-"
 
 
-def test_calm_songs_are_those_with_the_fewest_notes(tmp_path):
+def test_calm_songs_are_those_with_the_fewest_notes(tmp_path, monkeypatch):
+    monkeypatch.setattr(personal, "SONGS", 10)
+
     def song(length: int, bars: int = 4) -> list[list[int]]:
         return [[72 - step // length % 2, 60 - step // length % 2] for step in range(16 * bars)]
 

@@ -205,6 +205,49 @@ def test_phrases_may_count_too(base):
     assert all(torch.equal(before[name], tensor) for name, tensor in told.base.state_dict().items())
 
 
+# -- what is left open ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("steps", [1, 7, 20, 45])
+def test_errors_of_late_are_a_running_mean(steps):
+    """The mean of all of the first 20 steps; from then on each new one counts a twentieth. Evaluation changes nothing."""
+    maps, errors = small(), torch.rand(steps, SIZE, generator=torch.Generator().manual_seed(2)) * torch.arange(1, SIZE + 1)
+    answering(maps, STANDARD, torch.zeros(SIZE))
+    assert torch.equal(maps.residual, torch.ones(SIZE))
+    for step, squares in enumerate(errors):
+        apart = (squares * torch.tensor([[0.0], [2.0], [0.5], [1.5]])).sqrt()  # on average `squares`
+        given = Normal(apart * torch.tensor([[1.0], [-1.0], [1.0], [-1.0]]), torch.ones(4, SIZE))
+        maps.train().loss(given, {}, None, step, "vae")
+        maps.eval().loss(Normal(100 * apart, given.variance), {}, None, step, "vae")
+    first = min(steps, 20)
+    weights = [0.95 ** (steps - first) / first] * first + [0.05 * 0.95 ** (steps - 1 - step) for step in range(20, steps)]
+    expected = (torch.tensor(weights)[:, None] * errors).sum(0)
+    assert sum(weights) == pytest.approx(1)
+    assert torch.allclose(maps.squares, expected, rtol=1e-5) and torch.allclose(maps.residual, expected.sqrt(), rtol=1e-5)
+    assert not maps.squares.requires_grad and "squares" in maps.state_dict()
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 2.0])
+def test_draws_scatter_as_widely_as_is_kept(base, spread):
+    made = constraint(base)
+    deviations = torch.linspace(0.1, 2, SIZE)
+    made.constraint.squares.copy_(deviations.square())
+    z = torch.tensor([[1.0, -2.0]]).expand(20_000, -1)
+    with torch.no_grad():
+        centre, found = made.to_base(z), made.scattered(z, spread, torch.Generator().manual_seed(0))
+        again = made.scattered(z, 2 * spread, torch.Generator().manual_seed(0))
+    apart = found - centre
+    assert torch.allclose(apart.std(0), spread * deviations, rtol=0.02)
+    assert (apart.mean(0).abs() <= 0.03 * spread * deviations).all()
+    assert torch.equal(found, centre) == (spread == 0) and torch.allclose(again - centre, 2 * apart, atol=1e-5)
+    if spread:
+        assert (torch.corrcoef(apart.T) - torch.eye(SIZE)).abs().max() < 0.03
+
+
+def test_what_an_actor_leaves_open_is_not_known(base):
+    assert constraint(base, **CRITIC).residual is None
+
+
 # -- on its base ------------------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """The configuration of the latent constraint: what a base and a corpus decide, what is refused, and damaged files."""
 
+import argparse
 import json
 import sys
 from dataclasses import replace
@@ -9,19 +10,19 @@ import pytest
 import lt_play
 import lt_train
 from data.attributes import ATTRIBUTES
-from models.latent_constraint_config import ONLY, Config
+from models.latent_constraint_config import FORMS, ONLY, Config
 from models.latent_constraint_presets import PRESETS, PUBLISHED
 from models.musicvae_base import fingerprint, load
 from models.run_config import read_run
 from models.run_folder import CONFIG
 from models.runs import load_run, parameters
 from tests.bundles import MAGENTA
-from tests.constraint_runs import APT, CRITIC, LINEAR, constraint_config, make_base, make_constraint_run
+from tests.constraint_runs import APT, CRITIC, constraint_config, make_base, make_constraint_run
 from tests.phrase_music import drum_files, melody_files
 from tests.runs import make_run
 from tests.test_musicvae_training import checkpoint
 from utils import cli
-from utils.config import InputError, merge, to_json
+from utils.config import InputError, add_flags, merge, to_json
 
 
 @pytest.fixture(scope="module")
@@ -218,9 +219,23 @@ def test_options_that_are_refused(refused, words, message):
     assert message in refused(words)
 
 
-def test_options_of_forms_are_options():
-    assert {name: getattr(Config(), name) for name in ONLY}.keys() <= {*Config.__dataclass_fields__}
-    replace(Config(), **LINEAR).validate()
+OTHER = {"reconstruction": "l2norm", "attributes": ("density",), "hidden": (8,), "latent_dim": 3, "critic_steps": 3, "beta_steps": 0}
+
+
+@pytest.mark.parametrize("name", ONLY)
+def test_options_of_some_forms_are_taken_by_these_alone(name):
+    value = OTHER.get(name, 0.25)
+    assert value != getattr(Config(), name) and set(ONLY[name]) < set(FORMS)
+    for form in FORMS:
+        given = {"form": form, name: value}
+        if form in ONLY[name]:
+            replace(Config(), **{"beta_steps": 0} if name == "beta_rate" else {}, **given).validate()
+        else:
+            with pytest.raises(InputError, match=f"--{name}: means nothing for --form {form}"):
+                replace(Config(), **given).validate()
+    flags = argparse.ArgumentParser()
+    add_flags(flags, Config)
+    assert f"--{name} " in flags.format_help()
 
 
 def test_phrases_of_tokens_begin_at_bars(tmp_path):

@@ -112,16 +112,33 @@ def test_how_far_an_actor_moves_counts_by_how_wide_posteriors_are(base):
     assert found.total.item() == pytest.approx(math.log(2) + 0.3 * found.terms["actor_moved"].item(), rel=1e-5)
 
 
-def test_wishes_that_are_fulfilled_cost_nothing(made):
-    """The critic says much of the first attribute of all; told nothing of the second, three classes are alike."""
+@pytest.mark.parametrize(("sure", "cost"), [(50.0, 0.0), (0.0, math.log(3)), (-50.0, 50 + math.log(2))])
+def test_wishes_that_are_fulfilled_cost_nothing(made, sure, cost):
+    """Of what was wished for; where the critic cannot tell, three classes are alike; where it says another, there is a price."""
+    model, batch = made
+    told, forward = [], model.constraint.actor.forward
+    model.constraint.actor.forward = lambda z, label: told.append(label) or forward(z, label)
+    model.constraint.critic.forward = lambda z: torch.cat([torch.zeros(len(z), 1), sure * told[-1]], 1)
+    found = model(batch, 0, ACTOR)
+    assert told[0].any() and not told[0].all()  # some are wished, and what is not costs nothing either way
+    assert found.terms["actor_wishes"].item() == pytest.approx(cost, abs=1e-4)
+    realism, moved = found.terms["actor_realism"].item(), found.terms["actor_moved"].item()
+    assert realism == pytest.approx(math.log(2))
+    assert found.total.item() == pytest.approx(realism + model.config.distance * moved + cost, rel=1e-5)
+
+
+def test_the_critic_pays_for_what_phrases_are_not(made):
+    """It says much of the first attribute of all; told nothing of the second, three classes are alike."""
     model, batch = made
     saying(model.constraint, 0.0, -50.0, -50.0, 50.0, 0.0, 0.0, 0.0)
-    known = model.constraint._classes(model.constraint._measured(batch))
-    found = model(batch, 0, CRITIC).terms["critic_classes"].item()
-    wrong = (known[:, 0] != 2).float().mean().item()
-    at_least = (100 * wrong + math.log(3)) / 2  # of the phrases; of what is made as many terms again
-    assert found >= at_least + math.log(3) / 2 - 1e-3
-    assert model(batch, 0, ACTOR).terms["actor_wishes"].isfinite()
+    decoded, decode = [], model.base.decode
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model.base, "decode", lambda *args: decoded.append(decode(*args)) or decoded[-1])
+        found = model(batch, 0, CRITIC).terms["critic_classes"].item()
+    (become,) = decoded  # of what the actor makes
+    ids = [model.constraint._classes(model.constraint._measured({"decoded": x})) for x in (batch["decoded"], become)]
+    wrong = [(known[:, 0] != 2).double().mean().item() for known in ids]
+    assert found == pytest.approx(sum((100 * share + math.log(3)) / 2 for share in wrong), rel=1e-4)
 
 
 def test_half_of_the_wishes_are_left_out_in_training(made):
@@ -170,6 +187,29 @@ def test_an_attribute_that_all_phrases_share_is_refused(made):
         model.prepare([{**batch, "decoded": batch["decoded"][:1].expand_as(batch["decoded"])}])
 
 
+@pytest.mark.parametrize(
+    ("values", "counts"),
+    [
+        ([1, 2, 3, 4, 5, 6], [2, 2, 2]),
+        ([1, 2, 2, 3, 3, 3], [1, 2, 3]),
+        ([1, 1, 1, 1, 2, 3], None),  # nothing is less than a third
+        ([1, 1, 2, 2, 2, 2], None),  # nothing is between the thirds, which differ
+        ([1, 1, 2, 2, 2, 3], None),
+    ],
+)
+def test_thirds_that_leave_a_class_empty_are_refused(made, monkeypatch, values, counts):
+    model, batch = made
+    few, values = {name: part[:6] for name, part in batch.items()}, torch.tensor(values, dtype=torch.float64)
+    monkeypatch.setattr(model.constraint, "_measured", lambda batch: values.expand(2, -1))
+    if counts is None:
+        with pytest.raises(InputError, match="--attributes hit_density: has too few values in these phrases"):
+            model.prepare([few])
+        return
+    model.prepare([few])
+    for ids in model.constraint._classes(values.expand(2, -1)).T:
+        assert ids.bincount(minlength=3).tolist() == counts
+
+
 def test_no_wish_is_the_same_as_none(made):
     model, _ = made
     z = model.eval().sample(4, torch.Generator().manual_seed(0))
@@ -197,9 +237,11 @@ def test_in_evaluation_distances_to_what_is_held_out_are_told(base):
     found = {phase: model(batch, 0, phase) for phase in (CRITIC, ACTOR)}
     prior = torch.randn(DRAWS, 8, generator=generator("validation"))
     assert found[CRITIC].total.item() == pytest.approx(mmd(model.to_base(prior), batch["mean"]), rel=1e-5)
-    assert found[CRITIC].total == found[ACTOR].total == found[ACTOR].terms["distance_to_held_out"]
+    assert found[CRITIC].total == found[CRITIC].terms["distance_to_held_out"] > 0
+    assert found[ACTOR].total == 0 and not found[ACTOR].terms  # so that it counts once
     for few in (1, 2):
-        assert model({name: part[:few] for name, part in batch.items()}, 0, CRITIC).total.isfinite()
+        far = [model({"mean": batch["mean"][:few] + away, "variance": batch["variance"][:few]}, 0, CRITIC) for away in (0, 100)]
+        assert 0 < far[0].total < far[1].total and far[1].total.isfinite()
 
 
 def test_with_wishes_they_are_of_each_class_too(made):
@@ -225,11 +267,11 @@ def test_an_actor_learns_where_latents_are(base, tmp_path):
     mean = centre + 0.2 * torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
     batch = {"mean": mean, "variance": torch.full((64, 8), 0.25)}
     trainer = Trainer(model, tmp_path, torch.device("cpu"))
-    before = model(batch, 0, ACTOR).total.item()
+    before = model(batch, 0, CRITIC).total.item()
     model.train()
     for _ in range(120):
         trainer.step(batch)
     model.eval()
-    assert model(batch, 0, ACTOR).total.item() < 0.5 * before
+    assert model(batch, 0, CRITIC).total.item() < 0.5 * before
     drawn = model.to_base(model.sample(500, torch.Generator().manual_seed(0)))
     assert torch.dist(drawn.mean(0), centre) < 0.5 * centre.norm()

@@ -129,6 +129,24 @@ def test_splits_that_files_give_are_kept(tmp_path):
     assert all(part.name.startswith(part.split) for part in found)
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"train": 4, "valid": 2}, {"train": 3, "valid": 1, "test": 2}),  # valid becomes the test
+        ({"train": 4, "test": 2}, {"train": 3, "valid": 1, "test": 2}),
+        ({"train": 2, "test": 1}, {"train": 1, "valid": 1, "test": 1}),
+    ],
+)
+def test_parts_that_folders_lack_are_made_of_the_others(tmp_path, given, expected):
+    """However few phrases there are, where there are three pieces; what is tested on was held out by whoever made the folders."""
+    for name, number in given.items():
+        melody_files(tmp_path / name, number, seed=len(name))
+    found = personal(read(tmp_path, PHRASE), PHRASE)
+    assert {name: len(found.of(name)) for name in SPLITS} == expected and windows(found, "all") < FEW_PHRASES
+    assert all(part.name.startswith("train") for name in ("train", "valid") for part in found.of(name))
+    assert not any(part.name.startswith("train") for part in found.of("test"))
+
+
 def test_what_few_pieces_lack_is_not_made_up(tmp_path):
     melody_files(tmp_path / "train", 1)
     melody_files(tmp_path / "valid", 1, seed=1)

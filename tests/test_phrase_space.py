@@ -13,6 +13,7 @@ from models.phrase_files import phrase_at
 from models.phrase_space import COORDINATES, FAINTEST, Manner, survey
 from models.rendering import Player
 from models.runs import load_run
+from tests.constraint_runs import APT
 from tests.phrase_runs import FILES, make_phrase_run, names, silent
 from tests.test_play_constraint import Small
 from utils.config import InputError
@@ -28,6 +29,12 @@ def instruments(monkeypatch):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     return make_phrase_run(tmp_path_factory.mktemp("hits"))
+
+
+@pytest.fixture(scope="module")
+def apt(tmp_path_factory):
+    """A run of which latents make different phrases."""
+    return make_phrase_run(tmp_path_factory.mktemp("apt"), **APT)
 
 
 @pytest.fixture(scope="module")
@@ -215,11 +222,19 @@ def test_phrases_are_kept_and_replace_nothing(space, tmp_path):
     assert sorted(stretch.pitch.tolist()) == sorted(expected.pitch.tolist())
 
 
-def test_what_is_kept_is_what_is_heard_now(space, tmp_path):
-    navigation = walk(space, "glide 16", "to beat_0", "wait 8", "keep")
-    kept, _ = read_midi(tmp_path / "keep_1.mid"), navigation
-    expected = space.phrase.notes(space.phrases(navigation.at(2)[None])[0].numpy())
-    assert len(kept[0].pitch) == len(expected.pitch)
+def test_what_is_kept_is_what_is_heard_now(apt, tmp_path):
+    """Half of a glide is done: it is neither what was, nor what will be."""
+    space = surveyed(load_run(apt), tmp_path)
+    navigation = walk(space, "axis 1 3", "glide 16", "axis 1 -6", "wait 8", "keep")
+    (kept,) = read_midi(tmp_path / "keep_1.mid")
+    heard = [struck(space, z) for z in (navigation.at(2), navigation.at(0), navigation.goal)]
+    assert sorted(zip(kept.onset.tolist(), kept.pitch.tolist(), strict=True)) == heard[0] not in heard[1:]
+
+
+def struck(space, z):
+    """Return what begins in the phrase of a latent (Z,), as (onset in steps, pitch)."""
+    notes = space.phrase.notes(space.phrases(z[None])[0].numpy())
+    return sorted(zip(notes.onset.tolist(), notes.pitch.tolist(), strict=True))
 
 
 @pytest.mark.parametrize(

@@ -342,13 +342,13 @@ def test_presets_that_a_run_is_of(run, tmp_path):
 
 def test_what_stands_on_nothing_has_no_base(run, tmp_path, capsys):
     for flag in ("--base", "--vae_checkpoint_file"):
-        assert "stands on no other run" in refused(capsys, tmp_path / "out", "sample", run, flag, tmp_path)
+        assert "stands on no other" in refused(capsys, tmp_path / "out", "sample", run, flag, tmp_path)
     out = ("--output", str(tmp_path / "out"))
     assert lt_analyze.main(["-m", str(run), "--base", str(tmp_path), *out]) == 2
-    assert "stands on no other run" in capsys.readouterr().err
+    assert "stands on no other" in capsys.readouterr().err
     data = ("--dataroot", str(run.parent / "songs"))
     assert lt_midi.main(["--models", str(run), "--vae_config", "tiny", *data, *out]) == 2
-    assert "stands on no other run" in capsys.readouterr().err
+    assert "stands on no other" in capsys.readouterr().err
 
 
 def test_the_base_is_told_to_all_scripts(run, tmp_path, monkeypatch):

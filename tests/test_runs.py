@@ -4,7 +4,8 @@ import shutil
 import pytest
 import torch
 
-from models.runs import _Undrawn, load_run, parameters, read_config
+from models.restoring import _Undrawn
+from models.runs import load_run, parameters, read_config
 from tests.runs import CLASSES, make_run
 from utils.checkpoint import load_state, save_state
 from utils.config import InputError
