@@ -42,7 +42,10 @@ class Config(TrainConfig):
     )
     workers: int = derived(int)  # none: reading takes seconds
     pretrained: str = option(
-        "", "the MusicVAE to stand on: a run, or a checkpoint of Magenta's", DATA, also=("pretrained_path", "vae_checkpoint_file")
+        "",
+        "the MusicVAE to stand on: a run, or a checkpoint of Magenta's",
+        DATA,
+        also=("base", "pretrained_path", "vae_checkpoint_file"),
     )
     base_preset: str = option(
         "", "of a base that is a checkpoint, what it is; without it its name and sizes tell", DATA, also=("vae_config",)
@@ -60,10 +63,10 @@ class Config(TrainConfig):
 
     epochs: int = option(100_000, "passes over the phrases of training", TRAINING, minimum=1, also=("num_epochs",))
     num_steps: int = option(1000, "updates after which training ends with the epoch; 0 = by --epochs", TRAINING, minimum=0)
-    batch_size: int = option(512, "phrases a step, over all processes; the default takes most corpora at once", TRAINING, minimum=2)
+    batch_size: int = option(128, "phrases a step, over all processes", TRAINING, minimum=2)
     plateau: int = option(0, "epochs without improvement after which the learning rates shrink; 0 = never", TRAINING, minimum=0)
     patience: int = option(
-        100, "epochs without improvement on what is held out after which training stops; 0 = never", TRAINING, minimum=0
+        50, "epochs without improvement on what is held out after which training stops; 0 = never", TRAINING, minimum=0
     )
     save_epochs: int = option(100_000, "epochs between numbered saves, which --load_epoch finds", SAVING, minimum=1)
     plot_epochs: int = option(100_000, "epochs between figures, beside those of the end; 0 = none", SAVING, minimum=0)

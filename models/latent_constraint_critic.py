@@ -97,7 +97,7 @@ class ActorCritic(nn.Module):
         """Return the loss of the critic or of the actor; in evaluation how far what the actor makes is from what is held out."""
         known = self._classes(self._measured(batch)).to(given.mean.device)
         if not self.training:
-            return self._distance(given.mean, known) if phase == CRITIC else Losses(given.mean.new_zeros(()), {})
+            return self._distance(given.mean, known, base) if phase == CRITIC else Losses(given.mean.new_zeros(()), {})
         wish = known[torch.randperm(len(known))]
         wish = wish.masked_fill(torch.rand(wish.shape, device=wish.device) < UNTOLD, -1)
         prior = torch.randn_like(given.mean)
@@ -128,27 +128,34 @@ class ActorCritic(nn.Module):
         found, total = {"critic_own": own, "critic_others": others}, own + others
         if self.wishes:
             some = made[:LOOKED_AT]
-            with torch.no_grad():
-                become = self._classes(self._measured({"decoded": base.decode(some, PHRASE)})).to(known.device)
-            found["critic_classes"] = _cross_entropy(classes, known) + _cross_entropy(self._verdict(some)[1], become)
+            found["critic_classes"] = _cross_entropy(classes, known) + _cross_entropy(
+                self._verdict(some)[1], self._become(some, base)
+            )
             total = total + found["critic_classes"]
         return Losses(total, found)
 
-    def _distance(self, z: Tensor, known: Tensor) -> Losses:
-        """Return how far what the actor makes is from latents `z` (B, Z), whose classes are `known` (B, A).
+    def _distance(self, z: Tensor, known: Tensor, base: MusicVAE) -> Losses:
+        """Return how far what the actor makes is from latents `z` (B, Z) of classes `known` (B, A), and from what is wished.
 
-        That is the squared maximum mean discrepancy where nothing is wished, and the mean of those of each wish and its class.
+        That is the squared maximum mean discrepancy, the mean of it for no wish and for each, and the share of wishes that do not
+        come true in what the base writes.
         """
         prior = torch.randn(DRAWS, z.shape[1], generator=generator("validation")).to(z)
-        nothing = torch.full((1, len(self.wishes)), -1, device=z.device)
-        apart = [_apart(self.to_base(prior, nothing.expand(DRAWS, -1)), z)]
+        nothing = torch.full((DRAWS, len(self.wishes)), -1, device=z.device)
+        apart, missed = [_apart(self.to_base(prior, nothing), z)], []
         for place, label in itertools.product(range(len(self.wishes)), range(len(CLASSES))):
-            own = z[known[:, place] == label]
-            if len(own) > 1:
-                wish = nothing.index_fill(1, torch.tensor([place], device=z.device), label)
-                apart.append(_apart(self.to_base(prior, wish.expand(DRAWS, -1)), own))
-        total = torch.tensor(sum(apart) / len(apart), device=z.device)
-        return Losses(total, {"distance_to_held_out": total})
+            wish = nothing.index_fill(1, torch.tensor([place], device=z.device), label)
+            made, own = self.to_base(prior, wish), z[known[:, place] == label]
+            apart += [_apart(made, own)] if len(own) > 1 else []
+            missed.append((self._become(made[:LOOKED_AT], base)[:, place] != label).double().mean().item())
+        found = {"distance_to_held_out": torch.tensor(sum(apart) / len(apart))}
+        found |= {"wishes_missed": torch.tensor(sum(missed) / len(missed))} if missed else {}
+        return Losses(sum(found.values()), found)
+
+    @torch.no_grad()
+    def _become(self, made: Tensor, base: MusicVAE) -> Tensor:
+        """Return of which classes the phrases are that the base writes of latents (B, Z), (B, A) ids."""
+        return self._classes(self._measured({"decoded": base.decode(made, PHRASE)})).to(made.device)
 
     # -- translation --------------------------------------------------------------------------------------------------
 

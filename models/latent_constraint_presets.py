@@ -11,10 +11,10 @@ LC = {
     "sequence_loss": 0.02,
     "transpose": 5,
     "clip": 1.0,
-    "batch_size": 128,
+    "lr": 1e-2,
     "num_steps": 200,
 }
-CRITIC = {"form": "actor", "hidden": (256, 256), "lr": 3e-4, "critic_steps": 1, "batch_size": 128}
+CRITIC = {"form": "actor", "hidden": (256, 256), "lr": 3e-4, "critic_steps": 1}
 
 PUBLISHED: dict[str, Preset] = {
     "midime": MIDIME,
@@ -28,7 +28,7 @@ PRESETS: dict[str, Preset] = {
     **PUBLISHED,
     "personal": {"form": "mlp", "hidden": (1024, 256, 64), "latent_dim": 16},
     "gated": {"form": "gated", "hidden": (512, 512, 512, 512), "latent_dim": 16, "lr": 3e-4},
-    "latent_transfer": {"form": "gated", "hidden": (2048, 2048, 2048, 2048), "latent_dim": 100, "lr": 3e-4, "batch_size": 128},
+    "latent_transfer": {"form": "gated", "hidden": (2048, 2048, 2048, 2048), "latent_dim": 100, "lr": 3e-4},
     "realism": CRITIC,
     "attributes": {**CRITIC, "attributes": ("density",)},
     "tiny": {"form": "mlp", "hidden": (32, 16), "latent_dim": 2, "num_steps": 20, "batch_size": 64},

@@ -41,6 +41,8 @@ def _load(path: Path, preset: str, stamp: object) -> musicvae.Model:
         model = _of_run(path, preset)
     elif musicvae.reads_checkpoint(path):
         model = musicvae.from_checkpoint(path, preset)
+    elif not stamp:
+        raise InputError(f"{path}: there is no such run or checkpoint")
     else:
         raise InputError(f"{path}: is neither a run of the system {SYSTEM} nor a checkpoint of Magenta's that a model can stand on")
     model.eval().requires_grad_(False)
