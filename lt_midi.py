@@ -64,10 +64,10 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     result = cli.Parser(description=__doc__)
     add = result.add_argument
-    add("--models", nargs="+", type=Path, required=True, metavar="RUN", help="folders of runs, or Magenta's checkpoints")
+    add("-m", "--models", nargs="+", type=Path, required=True, metavar="RUN", help="folders of runs, or Magenta's checkpoints")
     add("--config", default="", metavar="PRESET", help="of a checkpoint, what it is (default: by name and sizes)")
     add_base(add)
-    add("--output", type=Path, metavar="DIR", help="folder for the results (default: midi_evaluation in the run, or beside a file)")
+    add("-o", "--output", type=Path, metavar="DIR", help="folder for the results (default: one in the run, or beside a file)")
     add("--dataroot", type=Path, required=True, metavar="DIR", help="folder of recordings; folder or file of pieces")
     add("--midiroot", type=Path, metavar="DIR", help="folder of MIDI files (default: that of the recordings)")
     add("--suffix", help="what the name of a MIDI file has beyond the recording's (default: -lined, or else nothing)")

@@ -101,13 +101,21 @@ def rows(metrics: Shown) -> Iterator[tuple[str, str, list[Estimate | None]]]:
 
 
 def as_text(metrics: Shown) -> str:
-    """Write estimates as a Markdown table, a column for each model or baseline."""
-    heads = ["translation", "metric", *metrics]
-    body = [[t, m, *(_cell(e) for e in estimates)] for t, m, estimates in rows(metrics)]
+    """Write estimates as Markdown tables, one a translation, with a column for each model or baseline that has something in it."""
+    sections: dict[str, list[tuple[str, list[Estimate | None]]]] = {}
+    for translation, metric, estimates in rows(metrics):
+        sections.setdefault(translation, []).append((metric, estimates))
+    return "\n\n".join(_table(translation, list(metrics), lines) for translation, lines in sections.items())
+
+
+def _table(title: str, columns: Sequence[str], lines: Sequence[tuple[str, list[Estimate | None]]]) -> str:
+    kept = [place for place in range(len(columns)) if any(estimates[place] for _, estimates in lines)]
+    heads = [title, *(columns[place] for place in kept)]
+    body = [[metric, *(_cell(estimates[place]) for place in kept)] for metric, estimates in lines]
     widths = [max(map(len, column)) for column in zip(heads, *body, strict=True)]
-    lines = [heads, ["-" * width for width in widths], *body]
+    ruled = [heads, ["-" * width for width in widths], *body]
     return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in ruled
     )
 
 
@@ -222,6 +230,8 @@ def _sections(found: Analysis, drawn: Mapping[str, Path]) -> Iterator[Section]:
 
     counts = f"{len(found.observed.group)} examples, passes: {found.request.passes}."
     yield Section("Scores", [Text(f"{counts} {NOTE}"), Text(_reading(found.metrics)), *tables(found.metrics)])
+    if found.constraint:
+        yield constraining_report.section(found.constraint, drawn)
     if found.examples:
         named = [[e.title, *(e.named.get(source, "") for source in found.examples[0].named)] for e in found.examples]
         heads = ["recording", *(f"named from {source}" for source in found.examples[0].named)]
@@ -241,8 +251,6 @@ def _sections(found: Analysis, drawn: Mapping[str, Path]) -> Iterator[Section]:
         yield composing_report.section(found.music, drawn)
     if found.phrases:
         yield phrasing_report.section(found.phrases, drawn)
-    if found.constraint:
-        yield constraining_report.section(found.constraint, drawn)
     if trained := pictures("history"):
         yield Section("Training", trained)
     lines = "\n".join(f"{name:<22}{shown(tuple(v) if isinstance(v, list) else v)}" for name, v in to_json(found.config).items())

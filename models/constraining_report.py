@@ -42,6 +42,7 @@ CALLED = {
     REAL: "the user's, of this split",
     "user": "the user's",
 }
+LOOKS = {CALLED[name]: look for look, name in enumerate((MODEL, PRIOR, SPLIT, SPREAD, TRAINING))}  # the same in all figures
 WAYS = {"steps": "share of steps that differ", "events": "1 - F1 of what begins"}
 
 
@@ -51,14 +52,14 @@ def draw(found: Constraint, phrase: Phrase, files: Callable[[str], list[Path]]) 
         return
     order = [name for name in (PRIOR, TRAINING, SPLIT, SPREAD, MODEL) if name in found.latents]
     points, names = _plane({name: found.latents[name][:POINTS].double() for name in order}, found.latents)
-    constraint_figures.plane({CALLED[name]: places for name, places in points.items()}, names, files(PLANE))
+    constraint_figures.plane({CALLED[name]: places for name, places in points.items()}, names, LOOKS, files(PLANE))
     part = TRAINING if TRAINING in found.latents else SPLIT
     sets = {name: found.near[name] for name in (MODEL, SPREAD, PRIOR, REAL) if name in found.near}
     panels = {
         title: {CALLED[name]: near[f"{way}_from_{part}"].distance.numpy() for name, near in sets.items()}
         for way, title in WAYS.items()
     }
-    constraint_figures.distances(panels, files(DISTANCES))
+    constraint_figures.distances(panels, LOOKS, files(DISTANCES))
     for name, pairs in found.beside.items():
         panels = [panel for place, pair in enumerate(pairs, 1) for panel in _pair(phrase, pair, place)]
         phrase_figures.phrases(panels, files(f"{BESIDE}{name}"), phrase.span, most=2)

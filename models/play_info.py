@@ -50,7 +50,7 @@ def _configuration(config: Any) -> Iterator[str]:
         lines = groups.setdefault(field.metadata.get("group", "from the corpus"), [])
         for name, content in tables:
             words = shown(tuple(content) if isinstance(content, list) else content)
-            lines.append(f"    {f'{field.name} {name}'.strip():<24}{words}")
+            lines.append(f"    {f'{field.name} {name}'.strip():<24} {words}")
     for group, lines in groups.items():
         yield f"  {group}"
         yield from lines

@@ -40,7 +40,8 @@ def spread_out(model: PhraseModel, z: Tensor, args: Namespace, *seeds: object, c
     """Return what `written` does; where ``--spread`` is given, of latents of the base that lie around what latents stand for."""
     if not args.spread:
         return written(model, z, args, *seeds, condition=condition)
-    return written(model.base, scattered(model, z, args, condition), args, *seeds)
+    around = scattered(model, z, args, condition)
+    return written(model.base, around, args, *seeds)
 
 
 def scattered(model: PhraseModel, z: Tensor, args: Namespace, condition: Tensor | None) -> Tensor:
@@ -68,7 +69,8 @@ def wished(model: PhraseModel, asked: Sequence[str]) -> Tensor | None:
     known = " ".join(f"{name}={'|'.join(classes)}" for name, classes in model.wishes.items())
     wishes: dict[str, str] = {}
     for word in asked:
-        name, _, value = word.partition("=")
+        called, _, value = word.partition("=")
+        name = next((name for name in model.wishes if called and name.endswith(f"_{called}")), called)  # density of hit_density
         if value not in model.wishes.get(name, ()):
             raise InputError(f"--wish {word}: this run knows {known or 'no wishes; leave it out'}")
         if wishes.setdefault(name, value) != value:

@@ -143,7 +143,7 @@ def test_a_run_can_be_resumed_on_a_base_that_was_moved():
 def test_what_is_missing_is_told(refused, base, tmp_path):
     assert "--pretrained: give the MusicVAE to stand on" in refused("", pretrained=None)
     assert "--dbroot: give the pieces to be like" in refused("", dbroot=None)
-    assert "absent: is neither a run of the system musicvae nor a checkpoint" in refused("", pretrained=tmp_path / "absent")
+    assert "absent: there is no such run or checkpoint" in refused("", pretrained=tmp_path / "absent")
     assert "absent" in refused("", dbroot=tmp_path / "absent")
     (tmp_path / "empty").mkdir()
     assert "empty" in refused("", dbroot=tmp_path / "empty")
@@ -156,6 +156,8 @@ def test_bases_that_are_none(refused, run, tmp_path):
     assert "nothing: there is none of that name" in refused("--base_preset nothing", pretrained=path)
     assert "cat-mel_2bar_big: has phrases of melody" in refused("--base_preset cat-mel_2bar_big", pretrained=path)
     assert "--base_preset tiny: is for checkpoints" in refused("--base_preset tiny")
+    (tmp_path / "words.txt").write_text("no model")
+    assert "words.txt: is neither a run of the system musicvae nor a checkpoint" in refused("", pretrained=tmp_path / "words.txt")
     assert "tfds" in refused("--tfds_name groove")
 
 
@@ -219,7 +221,14 @@ def test_options_that_are_refused(refused, words, message):
     assert message in refused(words)
 
 
-OTHER = {"reconstruction": "l2norm", "attributes": ("density",), "hidden": (8,), "latent_dim": 3, "critic_steps": 3, "beta_steps": 0}
+OTHER = {
+    "reconstruction": "l2norm",
+    "attributes": ("density",),
+    "hidden": (8,),
+    "latent_dim": 3,
+    "critic_steps": 3,
+    "beta_steps": 0,
+}
 
 
 @pytest.mark.parametrize("name", ONLY)
@@ -346,5 +355,5 @@ def test_a_run_is_described_without_its_base(run, tmp_path, capsys):
     told = capsys.readouterr().out
     count = sum(parameters(run).values())
     assert f"parameters: {count:,} (constraint {count:,})" in told and "latent_constraint" in told
-    with pytest.raises(InputError, match="absent: is neither a run"):
+    with pytest.raises(InputError, match="absent: there is no such run or checkpoint"):
         load_run(folder)

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import softplus
 
 from data.attributes import measure
-from models.latent_constraint_critic import ACTOR, CLASSES, CRITIC, DRAWS
+from models.latent_constraint_critic import ACTOR, CLASSES, CRITIC, DRAWS, LOOKED_AT
 from models.phrase import PHRASE
 from models.training import Trainer
 from tests import constraint_runs
@@ -245,16 +245,25 @@ def test_in_evaluation_distances_to_what_is_held_out_are_told(base):
 
 
 def test_with_wishes_they_are_of_each_class_too(made):
+    """Beside how many of the wishes do not come true in what the base writes."""
     model, batch = made
     model.eval()
-    prior, apart = torch.randn(DRAWS, 8, generator=generator("validation")), []
+    prior, apart, missed = torch.randn(DRAWS, 8, generator=generator("validation")), [], []
     ids = model.constraint._classes(model.constraint._measured(batch))
     for place, label in [(0, -1), *((place, label) for place in range(2) for label in range(3))]:
         wish = torch.full((DRAWS, 2), -1)
         wish[:, place] = label
         own = batch["mean"] if label < 0 else batch["mean"][ids[:, place] == label]
         apart += [mmd(model.to_base(prior, wish), own)] if len(own) > 1 else []
-    assert model(batch, 0, CRITIC).total.item() == pytest.approx(sum(apart) / len(apart), rel=1e-5)
+        if label >= 0:
+            values = measure("hits", model.decode(prior[:LOOKED_AT], PHRASE, wish[:LOOKED_AT]))
+            become = torch.bucketize(values[NAMES[place]], model.edges[NAMES[place]], right=True)
+            missed.append((become != label).double().mean().item())
+    found = model(batch, 0, CRITIC)
+    assert len(missed) == 6 and 0 < sum(missed) < 6
+    assert found.terms["distance_to_held_out"].item() == pytest.approx(sum(apart) / len(apart), rel=1e-5)
+    assert found.terms["wishes_missed"].item() == pytest.approx(sum(missed) / 6, rel=1e-5)
+    assert found.total.item() == pytest.approx(sum(apart) / len(apart) + sum(missed) / 6, rel=1e-5)
 
 
 # -- what it is for ---------------------------------------------------------------------------------------------------

@@ -67,9 +67,18 @@ def small(run, monkeypatch):
     return model
 
 
+def undrawn(panels, paths, span, most):
+    """Write nothing in the place of a figure, which takes long to draw."""
+    for path in paths:
+        path.touch()
+
+
 @pytest.fixture(autouse=True)
-def instruments(monkeypatch):
+def quick(request, monkeypatch):
+    """Play and draw nothing, unless a test is about every kind."""
     monkeypatch.setattr("models.phrase_files.save_notes", silent)
+    if "every_kind" not in request.node.name:
+        monkeypatch.setattr("utils.phrase_figures.phrases", undrawn)
 
 
 def play(mode, run, *argv):

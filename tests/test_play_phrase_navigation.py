@@ -80,7 +80,7 @@ def test_a_script_is_written(kind, tmp_path, capsys, request):
 
 @pytest.mark.parametrize("kind", ["drums", "all_hits", "groove", "trio"])
 def test_phrases_of_every_kind(kind, tmp_path):
-    run = make_phrase_run(tmp_path, kind)
+    run = make_phrase_run(tmp_path, kind, steps=1)
     assert navigate(run, "-o", tmp_path / "out", "-g", 0, "--script", scripted(tmp_path, "random 1\nwait 4\nprint\nkeep\n")) == 0
     assert {"keep_1.mid", "navigation.mid"} <= set(names(tmp_path / "out"))
     with torch.no_grad():
