@@ -105,10 +105,10 @@ def as_text(metrics: Shown) -> str:
     sections: dict[str, list[tuple[str, list[Estimate | None]]]] = {}
     for translation, metric, estimates in rows(metrics):
         sections.setdefault(translation, []).append((metric, estimates))
-    return "\n\n".join(_table(translation, list(metrics), lines) for translation, lines in sections.items())
+    return "\n\n".join(_in_text(translation, list(metrics), lines) for translation, lines in sections.items())
 
 
-def _table(title: str, columns: Sequence[str], lines: Sequence[tuple[str, list[Estimate | None]]]) -> str:
+def _in_text(title: str, columns: Sequence[str], lines: Sequence[tuple[str, list[Estimate | None]]]) -> str:
     kept = [place for place in range(len(columns)) if any(estimates[place] for _, estimates in lines)]
     heads = [title, *(columns[place] for place in kept)]
     body = [[metric, *(_cell(estimates[place]) for place in kept)] for metric, estimates in lines]

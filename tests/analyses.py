@@ -34,6 +34,7 @@ KEYS = [
     "space",
     "music",
     "phrases",
+    "constraint",
     "examples_named",
 ]
 PIXEL = bytes.fromhex(  # the smallest PNG
