@@ -14,7 +14,7 @@ LC = {
     "lr": 1e-2,
     "num_steps": 200,
 }
-CRITIC = {"form": "actor", "hidden": (256, 256), "lr": 3e-4, "critic_steps": 1}
+CRITIC = {"form": "actor", "hidden": (256, 256), "lr": 3e-4, "critic_steps": 1, "patience": 0}  # losses of both wander
 
 PUBLISHED: dict[str, Preset] = {
     "midime": MIDIME,
