@@ -25,7 +25,7 @@ def plane(points: Mapping[str, np.ndarray], names: tuple[str, str], looks: Mappi
         axes.set_aspect("equal", adjustable="datalim")
         axes.grid()
         for name, each in points.items():
-            look = {"color": COLOURS[looks[name]], "marker": "osD^v"[looks[name]], "linewidths": 0}
+            look = {"color": COLOURS[looks[name]], "marker": "osD^v"[looks[name] % 5], "linewidths": 0}
             axes.scatter(*np.asarray(each).T, s=12, alpha=0.55, **look)
             axes.scatter([], [], s=34, label=name, **look)
         figure.legend(loc="outside lower center", ncols=2, handletextpad=0.2, columnspacing=1.2)
@@ -54,4 +54,4 @@ def distances(panels: Mapping[str, Mapping[str, np.ndarray]], looks: Mapping[str
             axes.set(xlabel=title, xlim=(0, min(1, furthest + 1 / BINS)), ylim=(0, None))
             axes.grid(axis="y")
         grid[0].set_ylabel("share of phrases")
-        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper left", ncols=len(looks), columnspacing=1.2)
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper left", ncols=4, columnspacing=1.2)
