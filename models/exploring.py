@@ -23,7 +23,8 @@ from utils.files import write_text
 log = logging.getLogger(__name__)
 
 LONGEST = 2**24  # characters of a script
-RESULTS = (".txt", ".wav", ".mid", ".csv", ".pdf", ".npz")
+SESSION = ".txt"
+RESULTS = (SESSION, ".wav", ".mid", ".csv", ".pdf", ".npz")
 
 
 class Land(NamedTuple):
@@ -57,6 +58,8 @@ def explore(land: Land, folder: Path, args: Namespace) -> list[str]:
         if answer := script.step(navigation):
             print(answer)
     navigation.settle()
+    if any(Path(f"{target}{end}").exists() for end in RESULTS if end != SESSION):  # which was kept under this name meanwhile
+        target = free_target(folder)
     made = _save(navigation, target)
     if navigation.recorded:
         made += land.write(navigation.space, navigation.trajectory, target)

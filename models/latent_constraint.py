@@ -130,7 +130,7 @@ def base_of(config: Config) -> MusicVAE:
     InputError : it is not where it was, or is another.
     """
     try:
-        base = musicvae_base.load(Path(config.pretrained), config.base_preset)
+        base = musicvae_base.load(Path(config.pretrained), config.base_preset, config.known)
     except InputError as error:
         raise InputError(f"{error}; the run stands on it: --base says where it is now") from None
     if musicvae_base.fingerprint(base) != config.base_hash:

@@ -139,6 +139,16 @@ class Config(TrainConfig):
             if self.transpose and self.kind not in musicvae_config.ONLY["transpose"]:
                 raise InputError(f"--transpose {self.transpose}: means nothing for phrases of {self.kind}; give 0")
 
+    def __post_init__(self) -> None:
+        """Take the base's path as one that holds from anywhere, as it is needed wherever the run is used."""
+        if self.pretrained:
+            object.__setattr__(self, "pretrained", str(Path(self.pretrained).absolute()))
+
+    @property
+    def known(self) -> musicvae_config.Config:
+        """Return the configuration that the base had when the run began."""
+        return merge(musicvae_config.Config(), self.base)
+
     @functools.cached_property
     def standing(self) -> musicvae_config.Config:
         """Return the configuration of the MusicVAE that this stands on, as it reads the pieces of this run."""
@@ -189,14 +199,26 @@ class Config(TrainConfig):
             raise InputError(
                 f"{self.pretrained}: is not the MusicVAE that the earlier run stands on, or no longer; begin a new run on it"
             )
-        where = str(Path(self.pretrained).absolute())  # it is needed wherever the run is used
-        found = replace(self, pretrained=where, base=to_json(base.config), base_hash=mark)
+        found = replace(self, base=to_json(base.config), base_hash=mark)
         found = replace(found, attributes=tuple(found._named(word) for word in self.attributes))
         found.validate()
         return found._of_corpus()
 
     def standing_on(self, base: str, preset: str) -> "Config":
-        """Return this configuration with the base in another place, or one that is a checkpoint of a preset."""
+        """Return this configuration with the base in another place.
+
+        Raises
+        ------
+        InputError : the preset that it is said to be of has other phrases.
+        """
+        named = musicvae_config.Config.PRESETS.get(preset, {} if not preset else None)
+        if named is None:
+            raise InputError(f"--base_preset {preset}: there is none of that name; leave it out, as the run knows its base")
+        for name in ("kind", "bars"):
+            if name in named and named[name] != getattr(self.known, name):
+                raise InputError(
+                    f"--base_preset {preset}: has {name} {named[name]}, and the run's base {getattr(self.known, name)}"
+                )
         return replace(self, pretrained=base or self.pretrained, base_preset=preset or self.base_preset)
 
     def _named(self, word: str) -> str:

@@ -65,11 +65,27 @@ class EncodedWindows(PhraseWindows):
     def _kept(self, path: Path) -> dict[str, Tensor] | None:
         """Return latents that were kept in a file; None where there are none, or it is damaged."""
         try:
-            return load_state(path)
+            found = load_state(path)
         except InputError as error:
             if path.exists():
                 log.warning("%s; it is made anew", error)
             return None
+        if self._fit(found):
+            return found
+        log.warning("%s: holds no latents of these phrases; it is made anew", path)
+        return None
+
+    def _fit(self, found: object) -> bool:
+        """Tell whether what was found in a file can be the latents of these phrases."""
+        shape = (2 * self.transpose + 1, len(self))
+        names = {"mean", "variance"} | ({"decoded"} if self.decoded else set())
+        if not isinstance(found, dict) or found.keys() != names or not all(isinstance(v, Tensor) for v in found.values()):
+            return False
+        sizes = {name: (*shape, *(self.phrase.shape if name == "decoded" else self.base.latent_shape)) for name in names}
+        if any(tuple(found[name].shape) != size for name, size in sizes.items()):
+            return False
+        mean, variance = found["mean"], found["variance"]
+        return mean.dtype == variance.dtype == torch.float32 and bool(mean.isfinite().all() and (variance > 0).all())
 
     def _made(self) -> dict[str, Tensor]:
         moved = [self._encoded(shift) for shift in range(-self.transpose, self.transpose + 1)]

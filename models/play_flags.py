@@ -143,7 +143,7 @@ def add_constraint_flags(add: Callable) -> None:
     add("--pairs", type=whole(1), default=1, metavar="N", help="draws of both, each pair blended by itself (default: 1)")
     wish = "what phrases are to be like, of runs that know wishes, as hit_density=much"
     wide = "of small VAEs on a base: how far latents of the base scatter around their means; 1: as one's own do (default: 0)"
-    add("--spread", type=from_0, default=0.0, metavar="X", help=wide)
+    add("--spread", type=to_10, default=0.0, metavar="X", help=wide)
     add("--wish", nargs="+", default=[], action="extend", metavar="ATTRIBUTE=CLASS", help=wish)
 
 
@@ -177,6 +177,7 @@ def real(rule: Callable[[float], bool], said: str) -> Callable[[str], float]:
 
 above_0 = real(lambda value: value > 0, " above 0")
 from_0 = real(lambda value: value >= 0, ", 0 or more")
+to_10 = real(lambda value: 0 <= value <= 10, ", 0 or more, 10 at most")
 share = real(lambda value: 0 < value <= 1, " above 0, 1 at most")
 finite = real(lambda value: True, "")
 place_of_prior = real(lambda value: abs(value) <= FARTHEST, f" from -{FARTHEST} to {FARTHEST}")

@@ -62,8 +62,8 @@ def restored(model: Build, config: TrainConfig, folder: Path, weights: str | Non
 
 def _check_fit(model: LatentModel, weights: dict[str, Tensor], path: Path) -> None:
     """Raise InputError unless `weights` have the names and shapes of the model's."""
-    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    found = {name: tensor.shape for name, tensor in weights.items()}
+    expected = {name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
+    found = {name: (tensor.shape, tensor.dtype) for name, tensor in weights.items()}
     if expected != found:
         first = min(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         raise InputError(f"{path}: its weights do not fit the model of {CONFIG} (first difference: {first})")

@@ -51,7 +51,7 @@ def weights(text: str) -> str:
 def is_run(folder: Path) -> bool:
     """Tell whether a folder has the ``config.json`` of a run; checkpoints of other programs may have one of that name, too."""
     try:
-        return "system" in read_json(folder / CONFIG)
+        return (folder / CONFIG).is_file() and "system" in read_json(folder / CONFIG)
     except InputError:
         return False
 

@@ -13,10 +13,10 @@ from models.evaluation import means, observe, passes
 from models.reporting import Reporter
 from models.restoring import read_weights
 from models.run_config import read_run, write_run
-from models.run_folder import BEST, HISTORY, LAST, LOCK, METRICS
+from models.run_folder import BEST, CONFIG, HISTORY, LAST, LOCK, METRICS
 from models.runs import parameters
 from models.systems import SYSTEMS
-from models.training import Interrupted, Trainer, fit
+from models.training import Interrupted, Trainer, check_enough, fit
 from utils import device as devices
 from utils import history
 from utils.checkpoint import load_state, load_weights
@@ -58,6 +58,7 @@ def train(session: Session, device_name: str, threads: int) -> int:
             if start:
                 parameters(start.parent)  # an InputError where its configuration is damaged
             splits = module.datasets(config)
+        check_enough(splits["train"], splits["valid"], config.batch_size, ranks)
         log.info("%s: %s", folder, ", ".join(f"{len(data)} {split} examples" for split, data in splits.items()))
         devices.seed(config.seed, "weights")
         trainer = Trainer(module.Model(config), folder, device, ranks)
@@ -73,21 +74,22 @@ def train(session: Session, device_name: str, threads: int) -> int:
                     print(json.dumps(_test(trainer, splits["test"]), indent=2))
                 else:
                     log.warning("nothing is held out to test on, so there are no scores")
-    except InputError:
-        _leave_nothing(folder)
-        raise
     except Interrupted as signal:
         log.info("%s: saved at step %d; go on with --resume %s", signal, trainer.at.step, folder)
         return signal.code
+    except BaseException:
+        _leave_nothing(folder)
+        raise
     finally:
         devices.leave()
     return 0
 
 
 def _leave_nothing(folder: Path | None) -> None:
-    """Remove the folder of a run that could not begin, where nothing is in it but the lock."""
-    if folder and folder.is_dir() and [path.name for path in folder.iterdir()] == [LOCK]:
-        (folder / LOCK).unlink()
+    """Remove the folder of a run that could not begin, where nothing of value is in it: no state, and nothing of anybody else's."""
+    if folder and folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK, CONFIG, HISTORY}:
+        for path in folder.iterdir():
+            path.unlink()
         folder.rmdir()
 
 

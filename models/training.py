@@ -280,6 +280,19 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+def check_enough(train: Dataset, valid: Dataset, batch_size: int, ranks: Ranks) -> None:
+    """Check that every rank gets two examples of each batch to train on, and one to validate on where there are any.
+
+    Raises
+    ------
+    InputError : there are too few.
+    """
+    if len(train) // n_batches(train, batch_size) < 2 * ranks.size or 0 < len(valid) < ranks.size:
+        raise InputError(
+            f"{len(train)} examples to train and {len(valid)} to validate on are too few; bring more, or take a larger --batch_size"
+        )
+
+
 def fit(trainer: Trainer, train: Dataset, valid: Dataset, minutes: float = 0.0, report: Callable | None = None) -> str:
     """Train until the epochs, the patience or the minutes run out, saving as configured; return in words why it ended.
 
@@ -291,9 +304,8 @@ def fit(trainer: Trainer, train: Dataset, valid: Dataset, minutes: float = 0.0, 
     InputError : too few examples, or a term that is no finite number.
     """
     config, at, ranks = trainer.model.config, trainer.at, trainer.ranks
+    check_enough(train, valid, config.batch_size, ranks)
     total = n_batches(train, config.batch_size)
-    if len(train) // total < 2 * ranks.size or 0 < len(valid) < ranks.size:
-        raise InputError(f"{len(train)} examples to train and {len(valid)} to validate on are too few; bring more notes or frames")
     trainer.model.train()
     clock = Clock(at.seconds, minutes, config.save_minutes)
     with _signals() as caught, progress(total=config.total_epochs * total, initial=at.step, unit="step") as bar:

@@ -233,9 +233,11 @@ def test_a_checkpoint_is_a_base(train, tmp_path):
     assert made.decode(made.sample(2), PHRASE).shape == (2, 32)
     for file in tmp_path.glob("cat-drums*"):
         file.rename(file.with_name(file.name.replace("cat-drums_2bar_small", "any")))
-    assert (
-        load_run(folder, base=tmp_path / "any.ckpt", base_preset="cat-drums_2bar_small").decode(made.sample(2), PHRASE) is not None
-    )
+    for preset in ("", "cat-drums_2bar_small"):  # the run knows what the name told
+        moved = load_run(folder, base=tmp_path / "any.ckpt", base_preset=preset)
+        assert moved.decode(made.sample(2), PHRASE).shape == (2, 32)
+    with pytest.raises(InputError, match="--base_preset flat-mel_16bar: has kind melody, and the run's base drums"):
+        load_run(folder, base=tmp_path / "any.ckpt", base_preset="flat-mel_16bar")
     with pytest.raises(InputError, match="there is no such run or checkpoint"):
         load_run(folder)
 

@@ -83,7 +83,7 @@ def test_what_none_can_stand_on_is_told(run, tmp_path):
     sound = make_run(tmp_path / "sound")
     (tmp_path / "nothing").mkdir()
     for path, message in (
-        (tmp_path / "absent", "absent: is neither a run of the system musicvae nor a checkpoint"),
+        (tmp_path / "absent", "absent: there is no such run or checkpoint"),
         (tmp_path / "nothing", "nothing: is neither a run"),
         (run / CONFIG, "is neither a run"),
         (sound, "sound: is a run of the system crossmodal; give one of musicvae to stand on"),
