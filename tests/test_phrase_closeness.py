@@ -34,6 +34,8 @@ def test_a_drum_more_is_near_by_events_but_not_by_steps():
 
 @pytest.mark.parametrize("kind", ["melody", "drums", "hits", "all_hits", "groove", "trio", "remi"])
 def test_every_kind_is_at_no_distance_from_itself(kind, monkeypatch):
+    if kind == "remi":
+        pytest.importorskip("miditok")
     phrase = KINDS[kind](64)
     x = _some(phrase, kind)
     for way in WAYS.values():
