@@ -1,6 +1,8 @@
 """The configuration every system shares. It and the systems' own import no torch, so that ``--help`` is quick."""
 
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -50,6 +52,17 @@ class TrainConfig:
         if not 0 < self.shrink < 1:
             raise InputError(f"--shrink {self.shrink:g}: must lie between 0 and 1")
 
+    def check_most(self, limits: Mapping[str, float]) -> None:
+        """Check options against the most that they may be, by name.
+
+        Raises
+        ------
+        InputError : one is more.
+        """
+        for name, most in limits.items():
+            if getattr(self, name) > most:
+                raise InputError(f"--{name} {getattr(self, name)}: must be {most} or less")
+
     @property
     def resumable(self) -> set[str]:
         """Return what a resumed run may change: none of it decides a number of a step."""
@@ -84,6 +97,11 @@ class TrainConfig:
     def title(self) -> str:
         """Return the run's name when the user gives none."""
         raise NotImplementedError
+
+
+def epochs_until(steps: int, examples: int, batch_size: int, epochs: int) -> int:
+    """Return the passes over so many examples that reach a number of updates, `epochs` at most; these where `steps` is 0."""
+    return min(epochs, math.ceil(steps / max(1, round(examples / batch_size)))) if steps else epochs
 
 
 def check_frames(frames: tuple[str, ...]) -> None:

@@ -19,7 +19,7 @@ from models.evaluation import Estimate, Observed, Scores, estimate, passes
 from models.losses import BIT, Normal, kl
 from models.phrase import PHRASE, ConstrainedModel, in_parts
 from models.phrase_files import write_phrases
-from models.phrase_generation import REAL, Trained, from_prior, single
+from models.phrase_generation import REAL, Drawn, Trained, from_prior, single
 from utils.device import generator
 from utils.distributions import mmd
 from utils.metrics import ACTIVE
@@ -82,7 +82,7 @@ def examine(
     return found
 
 
-def _add_prior(found: Constraint, prior) -> None:
+def _add_prior(found: Constraint, prior: Drawn) -> None:
     """Add what draws from the prior of the base are like, beside what is told of those of the model."""
     names = {name: PRIOR if name == MODEL else f"{PRIOR}, {name}" for name in prior.metrics if name != REAL}
     found.add("phrase_samples", {new: prior.metrics[old] for old, new in names.items()})

@@ -2,14 +2,14 @@
 
 import functools
 import logging
-import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from models import musicvae_config
-from models.config import DATA, SAVING, TRAINING, TrainConfig
+from models.config import DATA, SAVING, TRAINING, TrainConfig, epochs_until
 from models.latent_constraint_presets import PRESETS
+from models.musicvae_config import BAR, LONGEST, MOST_TRANSPOSED, WIDEST
 from utils.config import InputError, derived, merge, option, to_json
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ ONLY = {  # options of some forms
     "latent_dim": FORMS[:3],
     "hidden": ("mlp", "gated", ACTOR),
 }
-WIDEST, DEEPEST, MOST_TRANSPOSED, MOST_UPDATES = 16384, 32, 24, 100
+DEEPEST, MOST_UPDATES = 32, 100
 FEW = 8  # phrases, below which they are too few to tell what is common to them
 
 
@@ -110,10 +110,7 @@ class Config(TrainConfig):
         for name in given:
             if self.form not in ONLY.get(name, FORMS):
                 raise InputError(f"--{name}: means nothing for --form {self.form}")
-        limits = {"latent_dim": WIDEST, "transpose": MOST_TRANSPOSED, "critic_steps": MOST_UPDATES, "hop": 4096}
-        for name, most in limits.items():
-            if getattr(self, name) > most:
-                raise InputError(f"--{name} {getattr(self, name)}: must be {most} or less")
+        self.check_most({"latent_dim": WIDEST, "transpose": MOST_TRANSPOSED, "critic_steps": MOST_UPDATES, "hop": LONGEST * BAR})
         if max(self.hidden, default=0) > WIDEST:
             raise InputError(f"--hidden {max(self.hidden)}: must be {WIDEST} or less")
         if len(self.hidden) > DEEPEST:
@@ -211,14 +208,13 @@ class Config(TrainConfig):
         ------
         InputError : the preset that it is said to be of has other phrases.
         """
-        named = musicvae_config.Config.PRESETS.get(preset, {} if not preset else None)
-        if named is None:
+        presets = musicvae_config.Config.PRESETS
+        if preset and preset not in presets:
             raise InputError(f"--base_preset {preset}: there is none of that name; leave it out, as the run knows its base")
         for name in ("kind", "bars"):
-            if name in named and named[name] != getattr(self.known, name):
-                raise InputError(
-                    f"--base_preset {preset}: has {name} {named[name]}, and the run's base {getattr(self.known, name)}"
-                )
+            own = getattr(self.known, name)
+            if presets.get(preset, {}).get(name, own) != own:
+                raise InputError(f"--base_preset {preset}: has {name} {presets[preset][name]}, and the run's base {own}")
         return replace(self, pretrained=base or self.pretrained, base_preset=preset or self.base_preset)
 
     def _named(self, word: str) -> str:
@@ -247,8 +243,7 @@ class Config(TrainConfig):
     @property
     def total_epochs(self) -> int:
         """Return the epochs of training: as many as are asked for, or that reach the number of steps, if these are fewer."""
-        steps = max(1, round(self.windows / self.batch_size))  # of an epoch
-        return min(self.epochs, math.ceil(self.num_steps / steps)) if self.num_steps else self.epochs
+        return epochs_until(self.num_steps, self.windows, self.batch_size, self.epochs)
 
     @property
     def resumable(self) -> set[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from models.config import DATA, TRAINING, TrainConfig
+from models.config import DATA, TRAINING, TrainConfig, epochs_until
 from models.musicvae_presets import PRESETS
 from utils.config import InputError, derived, option
 from utils.paths import cache_folder
@@ -119,10 +119,7 @@ class Config(TrainConfig):
         """
         super().validate()
         limits = {"bars": LONGEST, "transpose": MOST_TRANSPOSED, "latent_dim": WIDEST, "hop": LONGEST * BAR}
-        limits |= {"lr_decay": 1, "note_dropout": 1, "tokens": MOST_TOKENS}
-        for name, most in limits.items():
-            if getattr(self, name) > most:
-                raise InputError(f"--{name} {getattr(self, name)}: must be {most} or less")
+        self.check_most(limits | {"lr_decay": 1, "note_dropout": 1, "tokens": MOST_TOKENS})
         for name in ("encoder_size", "decoder_size", "conductor_size"):
             if max(getattr(self, name), default=0) > WIDEST:
                 raise InputError(f"--{name} {max(getattr(self, name))}: must be {WIDEST} or less")
@@ -233,8 +230,7 @@ class Config(TrainConfig):
     @property
     def total_epochs(self) -> int:
         """Return the epochs of training: as many as are asked for, or that reach the number of steps, if these are fewer."""
-        steps = max(1, round(self.windows / self.batch_size))  # of an epoch
-        return min(self.epochs, math.ceil(self.num_steps / steps)) if self.num_steps else self.epochs
+        return epochs_until(self.num_steps, self.windows, self.batch_size, self.epochs)
 
     @property
     def resumable(self) -> set[str]:

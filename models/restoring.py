@@ -61,7 +61,7 @@ def restored(model: Build, config: TrainConfig, folder: Path, weights: str | Non
 
 
 def _check_fit(model: LatentModel, weights: dict[str, Tensor], path: Path) -> None:
-    """Raise InputError unless `weights` have the names and shapes of the model's."""
+    """Raise InputError unless `weights` have the names, shapes and types of the model's."""
     expected = {name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
     found = {name: (tensor.shape, tensor.dtype) for name, tensor in weights.items()}
     if expected != found:

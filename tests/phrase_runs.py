@@ -3,18 +3,22 @@
 import csv
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 
 from data import phrases
+from data.melody import Melody
 from data.notes import Notes, Track
 from data.phrase_windows import PhraseWindows
 from data.phrases import StepNotes
 from models.epochs import batches
+from models.losses import Normal
 from models.musicvae import Model
 from models.musicvae_config import Config
 from models.musicvae_presets import PRESETS
+from models.phrase import PHRASE, PhraseModel
 from models.run_config import write_run
 from models.run_folder import BEST
 from models.runs import load_run
@@ -69,6 +73,22 @@ def make_phrase_run(folder: Path, kind: str = "hits", steps: int = STEPS, rate: 
     write_run(run, "musicvae", config, {})
     save_state(run / BEST, {"model": model.state_dict(), "epoch": 0, "loss": 0.0})
     return run
+
+
+class Tokens(PhraseModel):
+    """A model whose latents are the tokens of a melody of `steps`, a tenth of each, so that all is remade."""
+
+    def __init__(self, steps: int):
+        super().__init__()
+        self.config = SimpleNamespace(kind="melody")
+        self.representations, self.latent_shape = {PHRASE: Melody(steps)}, (steps,)
+        self.register_buffer("some", torch.zeros(1))
+
+    def encode(self, x, source, condition=None):
+        return Normal(x / 10, torch.full(x.shape, 1e-4))
+
+    def decode(self, z, target, condition=None, temperature=0.0, random=None):
+        return (10 * z).round().clamp(0, 89).long()
 
 
 def silent(path: Path, notes: Notes, seconds: float, sample_rate: int = 44100) -> None:

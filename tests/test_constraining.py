@@ -23,30 +23,21 @@ from models.epochs import batches
 from models.evaluation import observe
 from models.losses import Normal
 from models.musicvae import datasets
-from models.phrase import PHRASE, ConstrainedModel, PhraseModel
+from models.phrase import PHRASE, ConstrainedModel
 from models.phrasing import Phrases, Wanted
 from models.runs import load_run
-from tests.phrase_runs import make_phrase_run, silent
+from tests.phrase_runs import Tokens, make_phrase_run, silent
 from utils.device import generator
 
 DEVICE, STEPS, NUMBER = torch.device("cpu"), 32, 60
 CLASSES = ("little", "middle", "much")
 
 
-class Base(PhraseModel):
-    """A model whose latents are the tokens, a tenth of each; draws from its prior are notes at every step."""
+class Base(Tokens):
+    """One of which draws from its prior are notes at every step."""
 
     def __init__(self):
-        super().__init__()
-        self.config = SimpleNamespace(kind="melody")
-        self.representations, self.latent_shape = {PHRASE: Melody(STEPS)}, (STEPS,)
-        self.register_buffer("some", torch.zeros(1))
-
-    def encode(self, x, source, condition=None):
-        return Normal(x / 10, torch.full(x.shape, 1e-4))
-
-    def decode(self, z, target, condition=None, temperature=0.0, random=None):
-        return (10 * z).round().clamp(0, 89).long()
+        super().__init__(STEPS)
 
     def sample(self, n, generator=None):
         return torch.randint(70, 90, (n, STEPS), generator=generator) / 10
